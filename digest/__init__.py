@@ -1,0 +1,1 @@
+"""The weekly issue: gathered, drafted, approved, rendered, sent and archived."""

@@ -1,0 +1,1 @@
+"""From a source to stored posts: fetch, parse, decide, refresh."""

@@ -1,0 +1,1 @@
+"""The weekly issue: drafted, selected, edited, checked, published, planned."""

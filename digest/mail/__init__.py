@@ -1,0 +1,1 @@
+"""From an issue's content to "accepted": render, wire, ledger, SMTP, replies."""

@@ -1,0 +1,418 @@
+"""`digest.toml` and the environment become one frozen `Settings`, checked together, all errors at once.
+
+Every key can also be given by the environment: `DIGEST_<SECTION>_<KEY>` (`DIGEST_SMTP_URL`), with a newsletter's slug
+between (`DIGEST_NEWSLETTERS_WATCHDOG_TITLE`); `…_FILE` names a file that holds the value, for secrets. The environment
+wins over the file. Nothing else in the project reads the environment.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from digest.weeks import Calendar, Slot, parse_duration
+
+FILE_NAME = "digest.toml"
+PREFIX = "DIGEST_"
+
+
+class BadSettings(Exception):  # noqa: N818 -- it reads as what it is where it is caught.
+    """The configuration is wrong. `problems` has one line for each wrong key: which, why, and what would be right."""
+
+    def __init__(self, origin: str, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join([f"{origin}:", *(f"  {problem}" for problem in problems)]))
+
+
+def _zone(value: object) -> object:
+    if isinstance(value, str):
+        if value not in available_timezones():
+            near = difflib.get_close_matches(value, sorted(available_timezones()), 1)
+            hint = f"did you mean {near[0]!r}?" if near else "use a name like 'Europe/Prague'"
+            raise ValueError(f"{value!r} is not a time zone; {hint}")
+        return ZoneInfo(value)
+    return value
+
+
+def _slot(value: object) -> object:
+    return Slot.parse(value) if isinstance(value, str) else value
+
+
+def _duration(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
+SlotText = Annotated[Slot, BeforeValidator(_slot)]
+Duration = Annotated[dt.timedelta, BeforeValidator(_duration)]
+
+
+class Section(BaseModel):
+    """What all parts have in common: frozen, and a key that is not known is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class Mailbox(Section):
+    """A name and an address, written `Watchdog <digest@example.org>` (RFC 5322 §3.4)."""
+
+    name: str
+    address: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parse(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        name, address = parseaddr(value)
+        local, _, domain = address.rpartition("@")
+        if not local or "." not in domain or not address.isascii() or re.search(r"[\s<>\"(),:;\\]", address):
+            raise ValueError(f"{value!r} is not a sender; write it like 'Watchdog <digest@example.org>'")
+        if not name.isprintable():
+            raise ValueError("the sender's name has characters that no header may hold")
+        return {"name": name, "address": f"{local}@{domain.lower()}"}
+
+    @property
+    def domain(self) -> str:
+        """The part after the @."""
+        return self.address.rpartition("@")[2]
+
+
+class Source(Section):
+    """A place posts come from: exactly one of `feed`, `sitemap` and `page` is its address."""
+
+    feed: str | None = None
+    sitemap: str | None = None
+    page: str | None = None
+    section: str | None = None
+    """The heading that its posts stand under; none: the main part."""
+    match: str | None = None
+    """Only links that hold this text, for a sitemap or page that has more than the blog."""
+    stale_after: Duration = dt.timedelta(days=14)
+    """A source without a new post for so long makes a held draft (W-56)."""
+
+    @property
+    def kind(self) -> Literal["feed", "sitemap", "page"]:
+        """How the source is read."""
+        return "feed" if self.feed else "sitemap" if self.sitemap else "page"
+
+    @property
+    def url(self) -> str:
+        """Its address, which also names it in tables."""
+        return self.feed or self.sitemap or self.page or ""
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Source:
+        given = [name for name in ("feed", "sitemap", "page") if getattr(self, name)]
+        if len(given) != 1:
+            raise ValueError("a source has exactly one of feed, sitemap and page")
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("https", "http") or not parts.hostname:
+            raise ValueError(f"{self.url!r} is not a web address; write it like 'https://www.example.org/api/'")
+        return self
+
+
+class Newsletter(Section):
+    """What people subscribe to, as `[newsletters.<slug>]` declares it."""
+
+    slug: str = ""
+    title: str
+    description: str = ""
+    """One sentence for the form and the foot of the letters: what one gets, and how often."""
+    language: str = "en"
+    timezone: Zone = Field(default_factory=lambda: ZoneInfo("UTC"))
+    send: SlotText = Field(default_factory=lambda: Slot.parse("thu 10:00"))
+    cutoff: SlotText = Field(default_factory=lambda: Slot.parse("thu 06:00"))
+    sender: Mailbox
+    publisher: str = ""
+    """Who stands behind it, with the postal address: the foot of every issue (F-04)."""
+    sources: tuple[Source, ...] = Field(min_length=1)
+    unapproved: Literal["hold", "send"] = "hold"
+    too_late: Duration = dt.timedelta(hours=12)
+    skip: frozenset[dt.date] = frozenset()
+    max_items: int = Field(default=25, ge=1, le=40)
+
+    @field_validator("language")
+    @classmethod
+    def _language_tag(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", value):
+            raise ValueError(f"{value!r} is not a language tag (BCP 47); write it like 'en' or 'fa'")
+        return value
+
+    @property
+    def calendar(self) -> Calendar:
+        """Its weeks, cut-offs and send instants."""
+        return Calendar(self.timezone, self.send, self.cutoff, self.skip)
+
+    @property
+    def direction(self) -> Literal["ltr", "rtl"]:
+        """The direction of its script, from the language (or its script subtag)."""
+        tag = self.language.lower().split("-")
+        if any(part in ("arab", "hebr", "thaa", "syrc", "nkoo", "adlm") for part in tag[1:]):
+            return "rtl"
+        if any(len(part) == 4 and part.isalpha() for part in tag[1:]):
+            return "ltr"
+        rtl = {"ar", "fa", "prs", "ps", "pus", "ur", "he", "yi", "ug", "sd", "dv", "ckb", "azb", "arc", "syr", "nqo"}
+        return "rtl" if tag[0] in rtl else "ltr"
+
+    @property
+    def sections(self) -> tuple[str, ...]:
+        """The headings its items can stand under, in order; the main part is the empty string and comes first."""
+        return tuple(dict.fromkeys(["", *(source.section or "" for source in self.sources)]))
+
+
+class Smtp(Section):
+    """The relay that takes our mail (S-01, S-02).
+
+    `smtps://user:password@host:465` speaks TLS from the start, `smtp://…:587` upgrades by STARTTLS and gives up where
+    that is not offered; `smtp+plain://` is for loopback alone.
+    """
+
+    url: str = "smtp+plain://127.0.0.1:2525"
+    connections: int = Field(default=4, ge=1, le=100)
+    hostname: str = "localhost.localdomain"
+    """The name we greet with (EHLO): the machine's own would tell more than it should (F-36)."""
+    reuse: int = Field(default=100, ge=1)
+    """How many messages a connection carries before a new one is made (S-44)."""
+
+    @field_validator("url")
+    @classmethod
+    def _relay(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("smtps", "smtp", "smtp+plain") or not parts.hostname:
+            raise ValueError("it is not a relay's address; write it like 'smtps://user:password@relay.example.org:465'")
+        if parts.scheme == "smtp+plain" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+            if not re.fullmatch(r"[a-z0-9_-]+", parts.hostname):
+                raise ValueError(
+                    "smtp+plain:// sends in the clear and is for this machine alone; use smtps:// or smtp://"
+                )
+            # A one-word name is a neighbour on a private network of containers: the mail catcher of compose.yaml.
+            if parts.username:
+                raise ValueError("smtp+plain:// would send the password in the clear; use smtps:// or smtp://")
+        return value
+
+    @property
+    def host(self) -> str:
+        """The relay's host name."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The relay's port; without one in the URL the scheme's (465, 587, 25)."""
+        return urlsplit(self.url).port or {"smtps": 465, "smtp": 587}.get(self.security, 25)
+
+    @property
+    def security(self) -> str:
+        """`smtps` (TLS from the start), `smtp` (STARTTLS, required) or `smtp+plain` (none; loopback)."""
+        return urlsplit(self.url).scheme
+
+    @property
+    def username(self) -> str | None:
+        """The user to log in as, if any."""
+        name = urlsplit(self.url).username
+        return unquote(name) if name else None
+
+    @property
+    def password(self) -> str | None:
+        """The password to log in with, if any."""
+        word = urlsplit(self.url).password
+        return unquote(word) if word else None
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        yield "relay", f"{self.security}://{self.host}:{self.port}"
+
+
+class Web(Section):
+    """The pages. `base_url` is what links in mail begin with (O-03); it never comes from a request."""
+
+    base_url: str = "http://127.0.0.1:8000"
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+
+    @field_validator("base_url")
+    @classmethod
+    def _base(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError(f"{value!r} is not the address of a site; write it like 'https://digest.example.org'")
+        return value.rstrip("/")
+
+    @property
+    def is_https(self) -> bool:
+        """Whether readers come by TLS: cookies are then bound to it."""
+        return self.base_url.startswith("https://")
+
+
+class DatabasePart(Section):
+    """Where everything is kept: SQLite by default, PostgreSQL for a newsroom that has outgrown one machine."""
+
+    url: str = "sqlite:///digest.db"
+
+    @field_validator("url")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if not re.match(r"(sqlite|postgres(ql)?(\+psycopg)?)://", value):
+            raise ValueError("it is not a database we run on; write it like 'sqlite:///digest.db' or 'postgresql://…'")
+        return value
+
+
+class Fetch(Section):
+    """How sources are read (W-50 to W-52)."""
+
+    allow_private: tuple[str, ...] = ()
+    """Hosts inside the network that may be fetched all the same."""
+    user_agent: str = "WatchdogDigest/0.1 (+newsletter digest; reads a few pages a day)"
+    interval: Duration = dt.timedelta(hours=1)
+    """How often the scheduler gathers."""
+    delay: float = Field(default=1.0, ge=0)
+    """Seconds between two requests to one host."""
+    max_bytes: int = Field(default=5_000_000, ge=1000)
+    timeout: float = Field(default=20.0, gt=0)
+    """Seconds for one whole answer."""
+
+
+class Settings(Section):
+    """All that can be set, checked. Relative paths are relative to the folder of `digest.toml`."""
+
+    newsletters: dict[str, Newsletter] = Field(min_length=1)
+    web: Web = Web()
+    smtp: Smtp = Smtp()
+    database: DatabasePart = DatabasePart()
+    fetch: Fetch = Fetch()
+    keys: Path = Path("digest.keys")
+    """The keys file (mode 0600), or what a process is given of it."""
+    templates: Path | None = None
+    """A folder whose templates win over the package's, by the same names."""
+
+    @field_validator("newsletters")
+    @classmethod
+    def _slugs(cls, value: dict[str, Newsletter]) -> dict[str, Newsletter]:
+        for slug in value:
+            if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", slug):
+                raise ValueError(f"the slug {slug!r} is not lower-case letters, digits and hyphens")
+        return {slug: newsletter.model_copy(update={"slug": slug}) for slug, newsletter in value.items()}
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """The settings of this process.
+
+    `path` is what `--config` says; without it `DIGEST_CONFIG`, then `digest.toml` in the current folder.
+    Raises `BadSettings` with every problem there is.
+    """
+    path = path or Path(environ.get("DIGEST_CONFIG") or FILE_NAME)
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        problem = "there is no such file; make one with `digest init`, or name yours with --config or DIGEST_CONFIG"
+        raise BadSettings(str(path), [problem]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings(str(path), [f"cannot be read: {error}"]) from error
+    except tomllib.TOMLDecodeError as error:
+        raise BadSettings(str(path), [f"is not TOML: {error}"]) from error
+    return parse(data, environ, path)
+
+
+def parse(data: dict[str, Any], environ: Mapping[str, str], path: Path) -> Settings:
+    """Check what a file (named for the messages and for relative paths) and the environment say.
+
+    Raises `BadSettings`.
+    """
+    problems = list(_overlay(data, environ))
+    try:
+        settings = Settings.model_validate(data)
+    except ValidationError as error:
+        raise BadSettings(str(path), [*problems, *(_line(one) for one in error.errors())]) from None
+    if problems:
+        raise BadSettings(str(path), problems)
+    return _anchored(settings, path.absolute().parent)
+
+
+def _anchored(settings: Settings, folder: Path) -> Settings:
+    """Make relative paths mean the same from every current folder."""
+    update: dict[str, Any] = {"keys": folder / settings.keys}
+    if settings.templates:
+        update["templates"] = folder / settings.templates
+    if match := re.fullmatch(r"sqlite:///([^/:].*)", settings.database.url):
+        update["database"] = DatabasePart(url=f"sqlite:///{folder / match[1]}")
+    return settings.model_copy(update=update)
+
+
+def _line(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"]) or "the file"
+    match error["type"]:
+        case "missing":
+            return f"{where}: is missing"
+        case "extra_forbidden":
+            return f"{where}: is no key of ours{_nearest(error['loc'])}"
+        case _:
+            # The values of a secret section are never repeated; our own validators quote only what is harmless.
+            return f"{where}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _nearest(loc: tuple[Any, ...]) -> str:
+    models: dict[str, type[Section]] = {"web": Web, "smtp": Smtp, "database": DatabasePart, "fetch": Fetch}
+    model: type[Section] = Settings
+    if len(loc) > 1:
+        model = models.get(str(loc[0]), Source if "sources" in loc else Newsletter)
+    near = difflib.get_close_matches(str(loc[-1]), [name for name in model.model_fields if name != "slug"], 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _overlay(data: dict[str, Any], environ: Mapping[str, str]) -> Iterator[str]:
+    """Put the environment's values over the file's; yields what is wrong with them."""
+    for name in sorted(environ):
+        if not name.startswith(PREFIX) or name in ("DIGEST_CONFIG",):
+            continue
+        text = environ[name]
+        key = name.removeprefix(PREFIX)
+        if key.endswith("_FILE"):
+            key = key.removesuffix("_FILE")
+            try:
+                text = Path(text).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                yield f"{name}: the file cannot be read ({error.strerror})"
+                continue
+        place = _place(key.lower(), data)
+        if place is None:
+            yield f"{name}: is no setting of ours"
+            continue
+        into: dict[str, Any] = data
+        for part in place[:-1]:
+            into = into.setdefault(part, {})
+        into[place[-1]] = _value(text)
+
+
+def _place(key: str, data: dict[str, Any]) -> tuple[str, ...] | None:
+    """Where in the file's tree a name of the environment belongs: `smtp_url` is `smtp.url`."""
+    if key in ("keys", "templates"):
+        return (key,)
+    for section, model in (("web", Web), ("smtp", Smtp), ("database", DatabasePart), ("fetch", Fetch)):
+        rest = key.removeprefix(f"{section}_")
+        if rest != key and rest in model.model_fields:
+            return (section, rest)
+    for slug in data.get("newsletters", {}):
+        rest = key.removeprefix(f"newsletters_{slug.replace('-', '_')}_")
+        if rest != key and rest in Newsletter.model_fields:
+            return ("newsletters", slug, rest)
+    return None
+
+
+def _value(text: str) -> Any:
+    """A list or table is written as JSON in the environment; everything else is the text itself."""
+    if text[:1] in "[{":
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            return text
+    return text

@@ -1,0 +1,1 @@
+"""The pages: desk, archive and ops; one handler, one page, one file."""

@@ -1,0 +1,154 @@
+"""When: weeks, cut-offs, windows and send instants, in a newsletter's own time zone. Pure: the time is an argument.
+
+A *slot* ("thu 10:00") is a local wall-clock time. Where the clock jumps over it, the instant is as far after the jump
+as the slot was after its start (02:30 becomes 03:30); where the hour comes twice, the first one counts.
+All instants that leave this module are in UTC.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+@dataclass(frozen=True, order=True)
+class Week:
+    """An ISO 8601 week, written `2026-W47`; it names an issue of a newsletter."""
+
+    year: int
+    number: int
+
+    @classmethod
+    def parse(cls, text: str) -> Week:
+        """Read `2026-W47`. Raises `ValueError` for anything else, week 53 of a year with 52 weeks included."""
+        match = re.fullmatch(r"(\d{4})-[Ww](\d{2})", text)
+        if not match:
+            raise ValueError(f"{text!r} is not a week; write it like 2026-W47")
+        week = cls(int(match[1]), int(match[2]))
+        week.day(0)
+        return week
+
+    @classmethod
+    def of(cls, day: dt.date) -> Week:
+        """The week that a date is in."""
+        year, number, _ = day.isocalendar()
+        return cls(year, number)
+
+    def day(self, weekday: int) -> dt.date:
+        """The date of a weekday of this week; Monday is 0."""
+        return dt.date.fromisocalendar(self.year, self.number, weekday + 1)
+
+    def shift(self, weeks: int) -> Week:
+        """The week so many weeks later (or earlier)."""
+        return Week.of(self.day(0) + dt.timedelta(weeks=weeks))
+
+    def __str__(self) -> str:
+        return f"{self.year:04d}-W{self.number:02d}"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A weekday and a wall-clock time, written `thu 10:00`; Monday is 0."""
+
+    weekday: int
+    time: dt.time
+
+    @classmethod
+    def parse(cls, text: str) -> Slot:
+        """Read `thu 10:00` or `Thursday 10:00`. Raises `ValueError` for anything else."""
+        match = re.fullmatch(r"\s*([a-z]{3})[a-z]*\s+(\d{1,2}):(\d{2})\s*", text.lower())
+        if not match or match[1] not in DAYS or int(match[2]) > 23 or int(match[3]) > 59:
+            raise ValueError(f"{text!r} is not a weekday and a time; write it like 'thu 10:00'")
+        return cls(DAYS.index(match[1]), dt.time(int(match[2]), int(match[3])))
+
+    def __str__(self) -> str:
+        return f"{DAYS[self.weekday]} {self.time:%H:%M}"
+
+
+@dataclass(frozen=True)
+class Window:
+    """The half-open span `[start, end)` whose posts belong to one issue; both ends in UTC."""
+
+    start: dt.datetime
+    end: dt.datetime
+
+    def __contains__(self, instant: dt.datetime) -> bool:
+        return self.start <= instant < self.end
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """A newsletter's rhythm: its zone, its two slots, and the dates on which nothing is sent."""
+
+    zone: ZoneInfo
+    send: Slot
+    cutoff: Slot
+    skip: frozenset[dt.date] = field(default_factory=frozenset)
+
+    def send_date(self, week: Week) -> dt.date:
+        """The local date on which the week's issue goes out."""
+        return week.day(self.send.weekday)
+
+    def send_at(self, week: Week) -> dt.datetime:
+        """The instant at which the week's issue goes out."""
+        return self._instant(self.send_date(week), self.send.time)
+
+    def cutoff_at(self, week: Week) -> dt.datetime:
+        """The instant at which the week's window ends: the last cut-off slot that is not after the send slot."""
+        back = (self.send.weekday - self.cutoff.weekday) % 7
+        if back == 0 and self.cutoff.time > self.send.time:
+            back = 7
+        return self._instant(self.send_date(week) - dt.timedelta(days=back), self.cutoff.time)
+
+    def is_skipped(self, week: Week) -> bool:
+        """Whether the week has no issue."""
+        return self.send_date(week) in self.skip
+
+    def window(self, week: Week) -> Window:
+        """The week's window. After skipped weeks it reaches back over them, so that no post is lost."""
+        before = week.shift(-1)
+        while self.is_skipped(before):
+            before = before.shift(-1)
+        return Window(self.cutoff_at(before), self.cutoff_at(week))
+
+    def drafting(self, now: dt.datetime) -> Week:
+        """The latest week, not skipped, whose window has ended: the issue that should stand as a draft now."""
+        week = self._week_around(now).shift(2)
+        while self.cutoff_at(week) > now or self.is_skipped(week):
+            week = week.shift(-1)
+        return week
+
+    def gathering(self, now: dt.datetime) -> Week:
+        """The week, not skipped, whose window is open now."""
+        week = self.drafting(now).shift(1)
+        while self.is_skipped(week):
+            week = week.shift(1)
+        return week
+
+    def upcoming(self, now: dt.datetime) -> Iterator[Week]:
+        """The weeks, not skipped, whose send instant is still ahead, soonest first; without end."""
+        week = self._week_around(now).shift(-2)
+        while True:
+            if self.send_at(week) > now and not self.is_skipped(week):
+                yield week
+            week = week.shift(1)
+
+    def _week_around(self, now: dt.datetime) -> Week:
+        return Week.of(now.astimezone(self.zone).date())
+
+    def _instant(self, day: dt.date, time: dt.time) -> dt.datetime:
+        return dt.datetime.combine(day, time, tzinfo=self.zone).astimezone(dt.UTC)
+
+
+def parse_duration(text: str) -> dt.timedelta:
+    """Read `90 s`, `30 min`, `12 h` or `3 d`. Raises `ValueError` for anything else."""
+    match = re.fullmatch(r"\s*(\d+)\s*(s|min|m|h|d)\s*", text.lower())
+    if not match:
+        raise ValueError(f"{text!r} is not a length of time; write it like '12 h', '30 min' or '3 d'")
+    unit = {"s": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "days"}[match[2]]
+    return dt.timedelta(**{unit: int(match[1])})

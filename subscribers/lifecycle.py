@@ -1,0 +1,45 @@
+"""The states of a subscription and every legal step between them. Pure."""
+
+from __future__ import annotations
+
+import enum
+
+
+class State(enum.StrEnum):
+    """Where a person stands with one newsletter."""
+
+    PENDING = "pending"
+    """Asked for it; nothing is sent until the link in the letter was followed and its button pressed."""
+    CONFIRMED = "confirmed"
+    LEFT = "left"
+
+
+class Event(enum.StrEnum):
+    """What can happen to a subscription."""
+
+    ASKED = "asked"
+    CONFIRMED = "confirmed"
+    LEFT = "left"
+    ENTERED = "entered"
+    """An operator entered it by hand, with the evidence why no confirmation is needed."""
+
+
+STEPS: dict[tuple[State | None, Event], State] = {
+    (None, Event.ASKED): State.PENDING,
+    (State.PENDING, Event.ASKED): State.PENDING,
+    (State.LEFT, Event.ASKED): State.PENDING,
+    (State.CONFIRMED, Event.ASKED): State.CONFIRMED,
+    (State.PENDING, Event.CONFIRMED): State.CONFIRMED,
+    (State.CONFIRMED, Event.CONFIRMED): State.CONFIRMED,
+    (State.PENDING, Event.LEFT): State.LEFT,
+    (State.CONFIRMED, Event.LEFT): State.LEFT,
+    (State.LEFT, Event.LEFT): State.LEFT,
+    (None, Event.ENTERED): State.CONFIRMED,
+    (State.PENDING, Event.ENTERED): State.CONFIRMED,
+    (State.CONFIRMED, Event.ENTERED): State.CONFIRMED,
+}
+
+
+def step(state: State | None, event: Event) -> State | None:
+    """The state after an event; none where the event is refused (whoever left only comes back by their own form)."""
+    return STEPS.get((state, event))

@@ -1,0 +1,93 @@
+"""Tables of the people. No column of them holds an address in plain text (E-01 to E-04)."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from subscribers.db import Base, UTCDateTime
+from subscribers.lifecycle import State
+
+
+class DataKey(Base):
+    """A key that addresses are encrypted with, itself sealed to the sender's public key."""
+
+    __tablename__ = "data_keys"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sealed: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    created_at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
+
+
+class Subscriber(Base):
+    """A person, as far as we know one: a sealed address and the keyed hash to find it by."""
+
+    __tablename__ = "subscribers"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[bytes] = mapped_column(sa.LargeBinary(16), unique=True)
+    """Random; binds the sealed address to this row (E-02)."""
+    address_sealed: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    blind_index: Mapped[bytes] = mapped_column(sa.LargeBinary(32), unique=True)
+    created_at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
+
+    subscriptions: Mapped[list[Subscription]] = relationship(back_populates="subscriber", passive_deletes=True)
+
+    def __repr__(self) -> str:
+        return f"Subscriber({self.id})"
+
+
+class Subscription(Base):
+    """A person's tie to one newsletter, and the evidence that they wanted it (O-50: no IP, no user agent)."""
+
+    __tablename__ = "subscriptions"
+    __table_args__ = (
+        sa.UniqueConstraint("subscriber_id", "newsletter"),
+        sa.Index("ix_subscriptions_audience", "newsletter", "state", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[bytes] = mapped_column(sa.LargeBinary(16), unique=True)
+    """Random; what the tokens in mail name (F-24)."""
+    subscriber_id: Mapped[int] = mapped_column(sa.ForeignKey("subscribers.id", ondelete="CASCADE"))
+    newsletter: Mapped[str] = mapped_column(sa.String(40))
+    state: Mapped[State] = mapped_column(sa.Enum(State, native_enum=False, length=16))
+    language: Mapped[str] = mapped_column(sa.String(35))
+    requested_at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
+    confirmed_at: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
+    left_at: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
+    method: Mapped[str] = mapped_column(sa.String(32))
+    """How they came: `form`, `hand`, `import`."""
+    evidence: Mapped[str] = mapped_column(sa.Text)
+    """The wording they agreed to (by its hash), or why no confirmation was needed."""
+    confirm_hash: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32), unique=True)
+    """SHA-256 of the confirmation token that is good now (O-01, O-02)."""
+    confirm_until: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
+
+    subscriber: Mapped[Subscriber] = relationship(back_populates="subscriptions")
+
+
+class LetterMemory(Base):
+    """When a kind of letter last went to an address, by keyed hash: what O-21's budgets count."""
+
+    __tablename__ = "letter_memory"
+    __table_args__ = (sa.Index("ix_letter_memory_rate_key", "rate_key", "letter", "at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    rate_key: Mapped[bytes] = mapped_column(sa.LargeBinary(32))
+    letter: Mapped[str] = mapped_column(sa.String(32))
+    at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
+
+
+class Suppression(Base):
+    """A keyed hash that says: never mail this address. It outlives erasure (O-52)."""
+
+    __tablename__ = "suppressions"
+
+    address_hash: Mapped[bytes] = mapped_column(sa.LargeBinary(32), primary_key=True)
+    reason: Mapped[str] = mapped_column(sa.String(16))
+    """`asked`, `complaint`, `bounce` or `hand`."""
+    month: Mapped[str] = mapped_column(sa.String(7))
+    """`2026-11`: no more of the time than that is kept."""
