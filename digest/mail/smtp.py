@@ -1,0 +1,370 @@
+"""SMTP: aiosmtplib opens and secures the session, a small protocol of ours carries the mail.
+
+aiosmtplib connects, negotiates TLS and logs in. Then `set_protocol()` hands its open transport to `_Channel`, which
+reads replies by itself and walks DATA in recorded steps (S-10): what a broken connection means depends on how far the
+transaction had come, and only our own reader knows that. Bytes go out as they are given, never re-encoded (trap T2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, cast
+
+import aiosmtplib
+
+from digest.mail.replies import Reply, Stage
+from digest.settings import Smtp
+
+MAX_LINE = 8192
+MAX_REPLY = 65536
+CHUNK = 65536
+GOODBYE = 2.0
+"""Seconds for QUIT and for closing."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long each answer is waited for, in seconds: the minima of RFC 5321 §4.5.3.2 (S-13)."""
+
+    connect: float = 60.0
+    mail: float = 300.0
+    rcpt: float = 300.0
+    data: float = 120.0
+    body: float = 180.0
+    dot: float = 600.0
+
+
+class Interrupted(Exception):  # noqa: N818 -- it reads as what it is where it is caught.
+    """The connection was lost, fell silent or spoke no SMTP; `stage` says how far the transaction had come."""
+
+    def __init__(self, stage: Stage, why: str) -> None:
+        self.stage = stage
+        self.why = why
+        super().__init__(f"{stage}: {why}")
+
+
+class Refused(Exception):  # noqa: N818
+    """The relay answered, and not with yes."""
+
+    def __init__(self, stage: Stage, reply: Reply) -> None:
+        self.stage = stage
+        self.reply = reply
+        super().__init__(f"{stage}: {reply}")
+
+
+class _Channel(asyncio.Protocol):
+    """Lines in, replies out: what the open transport speaks to once aiosmtplib has done its part."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
+        self._buffer = bytearray()
+        self._lines: list[str] = []
+        self._code = b""
+        self._size = 0
+        self._replies: deque[Reply] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self.closed = asyncio.Event()
+        self.broken: str | None = None
+        """Why nothing more can be read, once that is so."""
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while (end := self._buffer.find(b"\n")) >= 0:
+            line = bytes(self._buffer[:end]).removesuffix(b"\r")
+            del self._buffer[: end + 1]
+            self._line(line)
+        if len(self._buffer) > MAX_LINE:
+            self._break("the relay sent an endless line")
+
+    def _line(self, line: bytes) -> None:
+        match = re.fullmatch(rb"([2-5]\d\d)(?:([ -])(.*))?", line, re.DOTALL)
+        self._size += len(line)
+        if not match or self._size > MAX_REPLY or (self._lines and match[1] != self._code):
+            self._break("the relay's answer is not SMTP")
+            return
+        self._code = match[1]
+        self._lines.append((match[3] or b"").decode("utf-8", "replace").strip())
+        if match[2] != b"-":
+            self._replies.append(Reply(int(self._code), " ".join(self._lines)))
+            self._lines, self._size = [], 0
+            self._wake()
+
+    def _break(self, why: str) -> None:
+        if self.broken is None:
+            self.broken = why
+            self.transport.abort()
+        self._wake()
+        self._writable.set()
+
+    def _wake(self) -> None:
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.broken is None:
+            self.broken = f"the connection was lost ({type(exc).__name__})" if exc else "the relay hung up"
+        self.closed.set()
+        self._wake()
+        self._writable.set()
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    @property
+    def has_reply(self) -> bool:
+        """Whether an answer lies here that nobody has read yet."""
+        return bool(self._replies)
+
+    async def reply(self) -> Reply:
+        """The next answer. Raises `ConnectionError` when none will come."""
+        while not self._replies:
+            if self.broken is not None:
+                raise ConnectionError(self.broken)
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        return self._replies.popleft()
+
+    async def drain(self) -> None:
+        """Wait until what was written has mostly left. Raises `ConnectionError` when it cannot leave any more."""
+        if self.transport.is_closing():
+            # A write that failed is told to us in the loop's next round only (asyncio's own drain() waits likewise).
+            await asyncio.sleep(0)
+        await self._writable.wait()
+        if self.broken is not None:
+            raise ConnectionError(self.broken)
+
+
+class Session:
+    """One open, secured and logged-in connection to the relay. One transaction at a time.
+
+    The steps of a transaction, in order: `envelope`, `body`, `dot`. Each raises `Refused` with the relay's answer or
+    `Interrupted`; whichever it is, `stage` tells whether anything can have been accepted.
+    """
+
+    def __init__(self, client: aiosmtplib.SMTP, limits: Limits) -> None:
+        transport = cast("asyncio.Transport", client.transport)
+        self._client = client
+        self._channel = _Channel(transport)
+        self._limits = limits
+        self._pipelining = client.supports_extension("pipelining")
+        self._utf8 = client.supports_extension("smtputf8")
+        self._max_size = _advertised_size(client)
+        self.sent = 0
+        """Transactions begun on this connection."""
+        self.usable = True
+        transport.set_protocol(self._channel)
+
+    async def envelope(self, sender: str, recipient: str, size: int) -> None:
+        """MAIL, RCPT and DATA, in one write where the relay offers PIPELINING (RFC 2920)."""
+        self._check(sender, recipient, size)
+        self.sent += 1
+        utf8 = "" if recipient.isascii() else " SMTPUTF8"
+        announced = f" SIZE={size}" if self._max_size is not None else ""
+        commands = (
+            (Stage.MAIL, f"MAIL FROM:<{sender}>{announced}{utf8}", self._limits.mail),
+            (Stage.RCPT, f"RCPT TO:<{recipient}>", self._limits.rcpt),
+            (Stage.DATA, "DATA", self._limits.data),
+        )
+        if self._pipelining:
+            await self._pipelined(commands)
+        else:
+            await self._stepwise(commands)
+
+    async def body(self, segments: Iterable[bytes]) -> None:
+        """Hand the text over, without the final dot. It is ended already with CRLF and needs no dot-stuffing."""
+        try:
+            async with asyncio.timeout(self._limits.body):
+                for batch in _batches(segments):
+                    self._channel.transport.writelines(batch)
+                    await self._channel.drain()
+        except (ConnectionError, TimeoutError) as error:
+            raise self._interrupted(Stage.BODY, error) from error
+        await self._unasked()
+
+    async def _unasked(self) -> None:
+        """Notice a relay that has hung up or refused without being asked: the dot has not left, so it is safe."""
+        if self._channel.has_reply:
+            reply = await self._channel.reply()
+            self.abort()
+            raise Refused(Stage.BODY, reply)
+        if self._channel.broken is not None:
+            raise self._interrupted(Stage.BODY, ConnectionError(self._channel.broken))
+
+    async def dot(self) -> Reply:
+        """End the text. Whatever goes wrong from here on leaves the outcome unknown, unless the relay answers."""
+        await self._unasked()
+        self._write(b".\r\n")
+        reply = await self._answer(Stage.DOT, self._limits.dot)
+        if not reply.is_positive:
+            raise Refused(Stage.DOT, reply)
+        return reply
+
+    async def close(self) -> None:
+        """Say goodbye, briefly; a relay that does not answer is left all the same."""
+        try:
+            async with asyncio.timeout(GOODBYE):
+                if self.usable:
+                    self._write(b"QUIT\r\n")
+                    await self._channel.reply()
+                self._channel.transport.close()
+                await self._channel.closed.wait()
+        except (ConnectionError, TimeoutError):
+            # The goodbye is a courtesy; every outcome is recorded by now.
+            self._channel.transport.abort()
+        self.usable = False
+
+    def abort(self) -> None:
+        """Drop the connection at once: what stands before the dot is then nothing (RFC 5321 §4.1.1.10)."""
+        self.usable = False
+        self._channel.transport.abort()
+
+    def _check(self, sender: str, recipient: str, size: int) -> None:
+        for address in (sender, recipient):
+            if re.search(r"[\x00-\x20<>\x7f]", address):
+                raise Refused(Stage.RCPT, Reply(553, "5.1.3 the address has characters that no envelope may hold"))
+        if not recipient.isascii() and not self._utf8:
+            raise Refused(Stage.RCPT, Reply(553, "5.6.7 the relay takes no internationalised addresses (SMTPUTF8)"))
+        if self._max_size and size > self._max_size:
+            raise Refused(
+                Stage.DATA, Reply(552, f"5.3.4 the message is larger than the relay takes ({self._max_size})")
+            )
+
+    async def _stepwise(self, commands: tuple[tuple[Stage, str, float], ...]) -> None:
+        for stage, command, limit in commands:
+            self._write(command.encode() + b"\r\n")
+            reply = await self._answer(stage, limit)
+            if not _is_go_ahead(stage, reply):
+                await self._reset()
+                raise Refused(stage, reply)
+
+    async def _pipelined(self, commands: tuple[tuple[Stage, str, float], ...]) -> None:
+        self._write(b"".join(command.encode() + b"\r\n" for _, command, _ in commands))
+        refused: Refused | None = None
+        for stage, _, limit in commands:
+            reply = await self._answer(stage, limit)
+            if not _is_go_ahead(stage, reply):
+                refused = refused or Refused(stage, reply)
+            elif refused and stage is Stage.DATA:
+                # The relay wants a text that has no recipient: the lone dot of RFC 2920 §3.1 would do, a new
+                # connection is surer.
+                self.abort()
+        if refused:
+            await self._reset()
+            raise refused
+
+    async def _reset(self) -> None:
+        """Make the session ready for the next transaction after a refusal; where that fails, it is done with."""
+        if not self.usable:
+            return
+        self._write(b"RSET\r\n")
+        try:
+            if not (await self._answer(Stage.MAIL, self._limits.mail)).is_positive:
+                self.abort()
+        except Interrupted:
+            self.abort()
+
+    def _write(self, data: bytes) -> None:
+        self._channel.transport.write(data)
+
+    async def _answer(self, stage: Stage, limit: float) -> Reply:
+        try:
+            async with asyncio.timeout(limit):
+                reply = await self._channel.reply()
+        except (ConnectionError, TimeoutError) as error:
+            raise self._interrupted(stage, error) from error
+        if reply.code == 421:  # noqa: PLR2004 -- the relay is closing the connection, whatever was asked (§3.8).
+            self.abort()
+        return reply
+
+    def _interrupted(self, stage: Stage, error: Exception) -> Interrupted:
+        self.abort()
+        return Interrupted(stage, str(error) or "no answer in time")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+async def open_session(smtp: Smtp, limits: Limits, tls: ssl.SSLContext | None = None) -> Session:
+    """Connect, secure and log in. TLS that was asked for is never given up (S-02, S-03).
+
+    Raises `Interrupted` or `Refused`, with the stage `connect`.
+    """
+    client = aiosmtplib.SMTP(
+        hostname=smtp.host,
+        port=smtp.port,
+        local_hostname=smtp.hostname,
+        use_tls=smtp.security == "smtps",
+        start_tls=smtp.security == "smtp",
+        tls_context=tls or (None if smtp.security == "smtp+plain" else _tls()),
+        timeout=limits.connect,
+    )
+    # Inside TLS a plain password is as safe as a hashed one, and relays that still prefer CRAM-MD5 keep it readable.
+    client.AUTH_METHODS = ("plain", "login")
+    try:
+        await client.connect()
+        if client.is_ehlo_or_helo_needed:
+            await client.ehlo()
+        if smtp.username is not None:
+            await client.login(smtp.username, smtp.password or "")
+    except aiosmtplib.SMTPResponseException as error:
+        _drop(client)
+        raise Refused(Stage.CONNECT, Reply(error.code, error.message)) from error
+    except (aiosmtplib.SMTPException, OSError) as error:
+        _drop(client)
+        raise Interrupted(Stage.CONNECT, str(error) or type(error).__name__) from error
+    return Session(client, limits)
+
+
+def _drop(client: aiosmtplib.SMTP) -> None:
+    """Leave a connection that never became a session, without the goodbyes of TLS."""
+    if client.transport:
+        cast("asyncio.Transport", client.transport).abort()
+    client.close()
+
+
+def _tls() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _advertised_size(client: aiosmtplib.SMTP) -> int | None:
+    """The size limit of RFC 1870: none where it is not offered, 0 where it is offered without a limit."""
+    if not client.supports_extension("size"):
+        return None
+    value = client.esmtp_extensions.get("size", "")
+    return int(value) if value.isdigit() else 0
+
+
+def _is_go_ahead(stage: Stage, reply: Reply) -> bool:
+    return reply.code // 100 == 3 if stage is Stage.DATA else reply.is_positive  # noqa: PLR2004
+
+
+def _batches(segments: Iterable[bytes]) -> Iterable[list[bytes]]:
+    """Segments in handfuls, so that a slow relay is noticed between them."""
+    batch: list[bytes] = []
+    size = 0
+    for segment in segments:
+        batch.append(segment)
+        size += len(segment)
+        if size >= CHUNK:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

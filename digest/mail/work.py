@@ -1,0 +1,298 @@
+"""What there is to send, loaded a handful at a time: an issue's deliveries, or the letters that wait.
+
+Addresses are opened just before they are needed, at most a batch of them at once, and leave this process in an
+envelope only (E-08).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import idna
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, undefer
+
+from digest.mail import ledger
+from digest.mail.compose import NOBODY, Mailing, NotSendable, issue_mailing, letter_mailing
+from digest.mail.outbox import TEST
+from digest.mail.render import Rendered, Renderer
+from digest.mail.replies import Outcome
+from digest.models import Delivery, DeliveryState, Issue, IssueState, User
+from digest.settings import Newsletter
+from subscribers.db import Database
+from subscribers.forms import Address, parse_address
+from subscribers.models import Subscriber, Subscription, Suppression
+from subscribers.tokens import Links
+from subscribers.vault import DELIVERY_CONTEXT, SUBSCRIBER_ADDRESS, USER_ADDRESS, CannotOpen, Vault
+
+BATCH = 100
+LETTERS = "letters"
+"""The name of the lease for letters; an issue's is `issue <id>`."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One message for one person, ready for an envelope."""
+
+    delivery_id: int
+    attempts: int
+    sender: str
+    recipient: str = field(repr=False)
+    size: int
+    segments: Callable[[], Iterable[bytes]] = field(repr=False)
+
+
+class Work(Protocol):
+    """What the sender asks of a piece of work."""
+
+    name: str
+    """The lease that only one sender has at a time."""
+
+    def begin(self, now: dt.datetime) -> None:
+        """Bring the books in order before the first copy. Raises `NotSendable`."""
+
+    def size(self) -> int:
+        """About how many copies are due."""
+
+    async def next(self, now: dt.datetime) -> Copy | None:
+        """The next copy that is due; none when there is no more."""
+
+    def give_back(self, copy: Copy) -> None:
+        """Take back a copy that was not tried."""
+
+    def end(self, now: dt.datetime, stopped: str | None) -> None:
+        """Bring the books in order after the last copy; `stopped` says why a person has to look."""
+
+
+class _Batches:
+    """The part of `Work` that is the same for issues and letters: copies by the handful."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._ready: deque[Copy] = deque()
+        self._last = 0
+        self._done = False
+        self._lock = asyncio.Lock()
+
+    async def next(self, now: dt.datetime) -> Copy | None:
+        """The next copy that is due; none when there is no more."""
+        async with self._lock:
+            while not self._ready and not self._done:
+                await asyncio.to_thread(self._load, now)
+        return self._ready.popleft() if self._ready else None
+
+    def give_back(self, copy: Copy) -> None:
+        """Take back a copy that was not tried."""
+        self._ready.appendleft(copy)
+
+    def _load(self, now: dt.datetime) -> None:
+        with self._database.read() as session:
+            rows = session.execute(self._query(now).where(Delivery.id > self._last).order_by(Delivery.id).limit(BATCH))
+            found = rows.all()
+            copies = [(row[0], self._copy(session, row)) for row in found]
+        self._done = len(found) < BATCH
+        self._last = found[-1][0] if found else self._last
+        refused = [(which, copy, now) for which, copy in copies if isinstance(copy, Outcome)]
+        if refused:
+            with self._database.write() as session:
+                ledger.settle(session, refused, now)
+        self._ready.extend(copy for _, copy in copies if isinstance(copy, Copy))
+
+    def _query(self, now: dt.datetime) -> sa.Select[*tuple[Any, ...]]:
+        raise NotImplementedError
+
+    def _copy(self, session: Session, row: sa.Row[*tuple[Any, ...]]) -> Copy | Outcome:
+        raise NotImplementedError
+
+
+def _due(now: dt.datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    return (Delivery.state.in_(ledger.OPEN), Delivery.due_at <= now)
+
+
+class IssueWork(_Batches):
+    """The deliveries of one issue."""
+
+    def __init__(self, database: Database, vault: Vault, newsletter: Newsletter, links: Links, issue_id: int) -> None:
+        super().__init__(database)
+        self._vault = vault
+        self._newsletter = newsletter
+        self._links = links
+        self._issue_id = issue_id
+        self._mailing: Mailing | None = None
+        self.name = f"issue {issue_id}"
+
+    def begin(self, now: dt.datetime) -> None:
+        """Name what a dead sender left uncertain, give up what is too old, and make the message."""
+        with self._database.write() as session:
+            ledger.recover(session, issue_id=self._issue_id, now=now)
+            ledger.give_up(session, now)
+            ledger.exclude_gone(session, self._issue_id, now)
+            issue = session.get_one(
+                Issue,
+                self._issue_id,
+                options=[undefer(Issue.rendered_subject), undefer(Issue.rendered_text), undefer(Issue.rendered_html)],
+            )
+            if issue.rendered_html is None or issue.frozen_at is None:
+                raise NotSendable(("it was not published",))
+            rendered = Rendered(issue.rendered_subject or "", issue.rendered_text or "", issue.rendered_html)
+        self._mailing = issue_mailing(
+            self._newsletter, rendered, self._links, week=issue.week, made_at=issue.frozen_at, by_hand=issue.touched
+        )
+
+    def size(self) -> int:
+        """How many deliveries are still open."""
+        with self._database.read() as session:
+            books = ledger.equation(session, self._issue_id)
+        return books.queued + books.deferred
+
+    def end(self, now: dt.datetime, stopped: str | None) -> None:
+        """Close the books where nothing is left; pause the issue where a person has to look."""
+        with self._database.write() as session:
+            ledger.exclude_gone(session, self._issue_id, now)
+            ledger.give_up(session, now)
+            if not ledger.finish(session, self._issue_id, now) and stopped:
+                ledger.pause(session, self._issue_id, stopped)
+
+    def _query(self, now: dt.datetime) -> sa.Select[*tuple[Any, ...]]:
+        return (
+            sa.select(
+                Delivery.id,
+                Delivery.public_id,
+                Delivery.attempts,
+                Subscription.public_id,
+                Subscriber.public_id,
+                Subscriber.address_sealed,
+            )
+            .join(Subscription, Subscription.id == Delivery.subscription_id)
+            .join(Subscriber, Subscriber.id == Subscription.subscriber_id)
+            .join(Issue, Issue.id == Delivery.issue_id)
+            .where(Delivery.issue_id == self._issue_id, Delivery.letter == "issue", *_due(now))
+            .where(Issue.state == IssueState.SENDING)
+        )
+
+    def _copy(self, session: Session, row: sa.Row[*tuple[Any, ...]]) -> Copy | Outcome:  # noqa: ARG002 -- the letters' side needs it.
+        delivery_id, delivery, attempts, subscription, person, sealed = row
+        mailing = self._mailing
+        if mailing is None:
+            raise RuntimeError("begin() comes first")
+        try:
+            address = envelope_address(self._vault.open(sealed, SUBSCRIBER_ADDRESS, person))
+        except (CannotOpen, idna.IDNAError) as error:
+            return Outcome(DeliveryState.REJECTED, f"the address cannot be used: {error}")
+        return Copy(
+            delivery_id,
+            attempts,
+            self._newsletter.sender.address,
+            address,
+            mailing.size,
+            lambda: mailing.copy(address, delivery, subscription),
+        )
+
+
+class LettersWork(_Batches):
+    """The letters that wait, to subscribers and to the newsroom."""
+
+    name = LETTERS
+
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        newsletters: Mapping[str, Newsletter],
+        links: Links,
+        renderer: Renderer,
+    ) -> None:
+        super().__init__(database)
+        self._vault = vault
+        self._newsletters = newsletters
+        self._links = links
+        self._renderer = renderer
+
+    def begin(self, now: dt.datetime) -> None:
+        """Name what a dead sender left uncertain, and give up what is too old."""
+        with self._database.write() as session:
+            ledger.recover(session, issue_id=None, now=now)
+            ledger.give_up(session, now)
+
+    def size(self) -> int:
+        """How many letters are still open."""
+        query = sa.select(sa.func.count()).where(Delivery.letter != "issue", Delivery.state.in_(ledger.OPEN))
+        with self._database.read() as session:
+            return session.scalar(query) or 0
+
+    def end(self, now: dt.datetime, stopped: str | None) -> None:
+        """Nothing is to be closed: a letter that was not sent waits for the next run."""
+
+    def _query(self, now: dt.datetime) -> sa.Select[*tuple[Any, ...]]:
+        return sa.select(Delivery.id, Delivery).where(Delivery.letter != "issue", *_due(now))
+
+    def _copy(self, session: Session, row: sa.Row[*tuple[Any, ...]]) -> Copy | Outcome:
+        delivery: Delivery = row[1]
+        newsletter = self._newsletters.get(delivery.newsletter)
+        if newsletter is None:
+            return Outcome(DeliveryState.EXCLUDED, f"the newsletter {delivery.newsletter!r} is no longer declared")
+        try:
+            found = self._recipient(session, delivery)
+            if found is None:
+                return Outcome(DeliveryState.EXCLUDED, "there is nobody any more to send it to")
+            address = envelope_address(found)
+            mailing = self._mailing(delivery, newsletter)
+        except (CannotOpen, NotSendable, idna.IDNAError) as error:
+            return Outcome(DeliveryState.REJECTED, f"the letter cannot be made: {error}")
+        return Copy(
+            delivery.id,
+            delivery.attempts,
+            newsletter.sender.address,
+            address,
+            mailing.size,
+            lambda: mailing.copy(address, delivery.public_id, NOBODY),
+        )
+
+    def _mailing(self, delivery: Delivery, newsletter: Newsletter) -> Mailing:
+        sealed = delivery.context_sealed
+        said = json.loads(self._vault.open(sealed, DELIVERY_CONTEXT, delivery.public_id)) if sealed else {}
+        if delivery.letter == TEST:
+            rendered = Rendered(said["subject"], said["text"], said["html"])
+            return issue_mailing(
+                newsletter, rendered, self._links, week="test", made_at=delivery.created_at, by_hand=True
+            )
+        rendered = self._renderer.letter(
+            delivery.letter,
+            {
+                "newsletter_title": newsletter.title,
+                "language": newsletter.language,
+                "direction": newsletter.direction,
+                "publisher": newsletter.publisher,
+                **said,
+            },
+        )
+        return letter_mailing(newsletter, rendered, self._links, made_at=delivery.created_at)
+
+    def _recipient(self, session: Session, delivery: Delivery) -> str | None:
+        if delivery.user_id is not None:
+            user = session.get(User, delivery.user_id)
+            sealed = user.address_sealed if user else None
+            return self._vault.open(sealed, USER_ADDRESS, user.public_id) if user and sealed else None
+        person = session.get(Subscriber, delivery.subscriber_id) if delivery.subscriber_id is not None else None
+        if person is None:
+            return None
+        address = self._vault.open(person.address_sealed, SUBSCRIBER_ADDRESS, person.public_id)
+        return None if self._is_suppressed(session, address) else address
+
+    def _is_suppressed(self, session: Session, address: str) -> bool:
+        parsed = parse_address(address)
+        if not isinstance(parsed, Address):
+            return True
+        return session.get(Suppression, self._vault.suppression_hash(parsed.identity)) is not None
+
+
+def envelope_address(address: str) -> str:
+    """The address for an envelope: its domain always as an A-label (S-42). Raises `idna.IDNAError`."""
+    local, _, domain = address.rpartition("@")
+    return f"{local}@{domain if domain.isascii() else idna.encode(domain, uts46=True).decode('ascii')}"

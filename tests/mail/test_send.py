@@ -1,0 +1,339 @@
+"""The sender against a scripted relay: who gets what, once, whatever the relay does."""
+
+import asyncio
+import datetime as dt
+
+import pytest
+import sqlalchemy as sa
+
+from digest.mail import ledger
+from digest.mail.ledger import Claim, take_lease
+from digest.mail.replies import Outcome
+from digest.mail.send import Engine, Run
+from digest.mail.work import Copy, IssueWork
+from digest.models import Delivery, DeliveryState, Issue, IssueState
+from subscribers.db import Database
+from tests.house import House
+from tests.smtp_server import HangUp, Moment, Plan, Say, ScriptedServer
+
+
+def send(engine: Engine, work: IssueWork) -> Run | None:
+    return asyncio.run(engine.run(work, asyncio.Event()))
+
+
+def to(number: int, command: str, act: Say | HangUp) -> Plan:
+    """The act when a reader's turn has come; the scripted server knows the reader from RCPT."""
+    current: dict[int, str] = {}
+
+    def plan(moment: Moment) -> Say | HangUp | None:
+        if moment.command == "RCPT":
+            current[moment.connection] = moment.argument
+        if moment.command == command and f"reader-{number}@" in current.get(moment.connection, ""):
+            return act
+        return None
+
+    return plan
+
+
+def test_every_reader_gets_one(database: Database) -> None:
+    house = House(database)
+    readers = house.readers(23)
+    issue = house.issue()
+    with ScriptedServer() as relay:
+        run = send(house.engine(relay.port), house.work(issue))
+    assert run == Run(counts={DeliveryState.ACCEPTED: 23})
+    assert sorted(relay.accepted) == sorted(readers)
+    assert house.books(issue).closes
+    assert house.issue_state(issue) is IssueState.SENT
+    assert all(len(caught.recipients) == 1 for caught in relay.caught)
+
+
+def test_a_second_start_sends_to_nobody_again(database: Database) -> None:
+    house = House(database)
+    house.readers(5)
+    issue = house.issue()
+    with ScriptedServer() as relay:
+        send(house.engine(relay.port), house.work(issue))
+        send(house.engine(relay.port), house.work(issue))
+    assert len(relay.caught) == 5
+
+
+def test_two_senders_at_once_send_once(database: Database) -> None:
+    house = House(database)
+    readers = house.readers(30)
+    issue = house.issue()
+
+    async def both(port: int) -> list[Run | None]:
+        engines = [house.engine(port, owner=name) for name in ("one", "two")]
+        return await asyncio.gather(*(engine.run(house.work(issue), asyncio.Event()) for engine in engines))
+
+    with ScriptedServer() as relay:
+        asyncio.run(both(relay.port))
+        send(house.engine(relay.port), house.work(issue))
+    assert sorted(relay.accepted) == sorted(readers)
+
+
+def test_two_senders_that_both_think_they_have_the_right_still_send_once(database: Database) -> None:
+    """Even without the lease the conditional step lets only one of two commit a delivery."""
+    house = House(database)
+    house.readers(1)
+    issue = house.issue()
+    take_lease(database, Claim(f"issue {issue}", "one"), house.now, dt.timedelta(minutes=1))
+    with database.read() as session:
+        which = session.scalars(sa.select(Delivery.id)).one()
+    won = []
+    for owner in ("one", "one", "two"):
+        with database.write() as session:
+            won.append(ledger.intend(session, [which], Claim(f"issue {issue}", owner), house.now))
+    assert won == [{which}, set(), set()]
+
+
+def test_one_who_left_after_the_freeze_gets_nothing(database: Database) -> None:
+    house = House(database)
+    house.readers(4)
+    issue = house.issue()
+    house.leave(2)
+    with ScriptedServer() as relay:
+        send(house.engine(relay.port), house.work(issue))
+    assert "reader-2@readers.example" not in relay.dotted
+    books = house.books(issue)
+    assert (books.accepted, books.excluded, books.closes) == (3, 1, True)
+
+
+def test_one_who_leaves_while_the_text_is_under_way_gets_nothing(database: Database) -> None:
+    house = House(database)
+    house.readers(3)
+    issue = house.issue()
+
+    def plan(moment: Moment) -> None:
+        if moment.command == "DATA":
+            house.leave(1)
+
+    with ScriptedServer(plan) as relay:
+        send(house.engine(relay.port, connections=1), house.work(issue))
+    assert relay.dotted == ["reader-2@readers.example", "reader-3@readers.example"]
+    assert house.books(issue).excluded == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "act", "state"),
+    [
+        ("DOT", HangUp(), DeliveryState.UNKNOWN),
+        ("DOT", Say(b"nonsense\r\n"), DeliveryState.UNKNOWN),
+        ("DOT", Say(b"452 4.3.1 later\r\n"), DeliveryState.DEFERRED),
+        ("DOT", Say(b"554 5.6.0 bad\r\n"), DeliveryState.REJECTED),
+        ("RCPT", Say(b"550 5.1.1 nobody\r\n"), DeliveryState.REJECTED),
+        ("RCPT", Say(b"450 4.2.0 greylisted\r\n"), DeliveryState.DEFERRED),
+        ("DATA", HangUp(), DeliveryState.DEFERRED),
+    ],
+)
+def test_one_readers_trouble_is_theirs_alone(database: Database, command: str, act, state) -> None:
+    house = House(database)
+    readers = house.readers(6)
+    issue = house.issue()
+    with ScriptedServer(to(3, command, act)) as relay:
+        send(house.engine(relay.port), house.work(issue))
+    assert sorted(relay.accepted) == sorted({*readers} - {"reader-3@readers.example"})
+    assert house.states() == {"accepted": 5, state.value: 1}
+    assert house.books(issue).closes is (state is not DeliveryState.DEFERRED)
+
+
+def test_a_deferred_reader_is_tried_again_later_and_not_before(database: Database) -> None:
+    house = House(database)
+    house.readers(2)
+    issue = house.issue()
+    with ScriptedServer(to(1, "RCPT", Say(b"450 4.2.0 greylisted\r\n"))) as relay:
+        send(house.engine(relay.port), house.work(issue))
+    with ScriptedServer() as relay:
+        send(house.engine(relay.port), house.work(issue))
+        assert relay.caught == []
+        house.now += dt.timedelta(minutes=7)
+        send(house.engine(relay.port), house.work(issue))
+        assert relay.accepted == ["reader-1@readers.example"]
+    assert house.issue_state(issue) is IssueState.SENT
+
+
+def test_trying_ends_some_day(database: Database) -> None:
+    house = House(database)
+    house.readers(1)
+    issue = house.issue()
+    with ScriptedServer(to(1, "RCPT", Say(b"450 4.2.0 later\r\n"))) as relay:
+        send(house.engine(relay.port), house.work(issue))
+        house.now += dt.timedelta(hours=73)
+        send(house.engine(relay.port), house.work(issue))
+    assert house.books(issue).rejected == 1
+    assert house.issue_state(issue) is IssueState.SENT
+
+
+def test_an_unknown_one_is_not_sent_again(database: Database) -> None:
+    house = House(database)
+    house.readers(1)
+    issue = house.issue()
+    with ScriptedServer(to(1, "DOT", HangUp())) as relay:
+        send(house.engine(relay.port), house.work(issue))
+        house.now += dt.timedelta(hours=5)
+        send(house.engine(relay.port), house.work(issue))
+    assert len(relay.caught) == 1
+    assert house.books(issue).unknown == 1
+
+
+def test_a_relay_that_is_down_costs_nobody_an_attempt(database: Database) -> None:
+    house = House(database)
+    house.readers(3)
+    issue = house.issue()
+    with ScriptedServer() as relay:
+        port = relay.port
+    run = send(house.engine(port), house.work(issue))
+    assert run is not None
+    assert run.relay_down
+    assert house.states() == {"queued": 3}
+    assert house.issue_state(issue) is IssueState.SENDING
+
+
+def test_a_relay_that_allows_few_connections_is_used_with_those(database: Database) -> None:
+    house = House(database)
+    readers = house.readers(9)
+    issue = house.issue()
+    busy = Say(b"421 4.7.0 too many connections\r\n", hang_up=True)
+    with ScriptedServer(lambda m: busy if m.command == "CONNECT" and m.connection > 1 else None) as relay:
+        send(house.engine(relay.port), house.work(issue))
+        send(house.engine(relay.port, connections=1), house.work(issue))
+    assert len(relay.accepted) == len(set(relay.accepted))
+    assert set(relay.accepted) <= set(readers)
+
+
+def test_refusals_in_a_row_that_are_about_us_pause_the_issue(database: Database) -> None:
+    house = House(database)
+    house.readers(40)
+    issue = house.issue()
+    spam = Say(b"550 5.7.1 your mail looks like spam\r\n")
+    with ScriptedServer(lambda m: spam if m.command == "DOT" else None) as relay:
+        send(house.engine(relay.port, connections=1), house.work(issue))
+    assert house.books(issue).rejected == 10
+    with database.read() as session:
+        stands = session.get_one(Issue, issue)
+        assert stands.state is IssueState.PAUSED
+        assert "550 5.7.1 your mail looks like spam" in stands.hold_reason
+
+
+def test_a_paused_issue_stops_before_the_next_dot_and_goes_on_where_it_was(database: Database) -> None:
+    house = House(database)
+    readers = house.readers(12)
+    issue = house.issue()
+
+    def change(state: IssueState) -> None:
+        with database.write() as session:
+            session.execute(sa.update(Issue).values(state=state))
+
+    def plan(moment: Moment) -> None:
+        if moment.command == "DOT" and len(relay.caught) == 4:
+            change(IssueState.PAUSED)
+
+    with ScriptedServer(plan) as relay:
+        send(house.engine(relay.port, connections=1), house.work(issue))
+        before = len(relay.caught)
+        change(IssueState.SENDING)
+        relay.plan = lambda _: None
+        send(house.engine(relay.port, connections=1), house.work(issue))
+    assert before == 4
+    assert sorted(relay.accepted) == sorted(readers)
+
+
+def test_a_stop_finishes_what_is_under_way_and_begins_nothing(database: Database) -> None:
+    house = House(database)
+    house.readers(12)
+    issue = house.issue()
+    stopping = asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    def plan(moment: Moment) -> None:
+        if moment.command == "BODY" and moment.message == 1:
+            loop.call_soon_threadsafe(stopping.set)
+
+    with ScriptedServer(plan) as relay:
+        loop.run_until_complete(house.engine(relay.port, connections=1).run(house.work(issue), stopping))
+    loop.close()
+    assert 2 <= len(relay.accepted) < 12
+    assert house.states() == {"accepted": len(relay.accepted), "queued": 12 - len(relay.accepted)}
+
+
+def test_a_relay_that_closes_between_two_messages_costs_nobody_an_attempt(database: Database) -> None:
+    house = House(database)
+    readers = house.readers(7)
+    issue = house.issue()
+
+    def plan(moment: Moment) -> Say | None:
+        return Say(b"250 2.0.0 queued\r\n", hang_up=True) if moment.command == "DOT" else None
+
+    with ScriptedServer(plan) as relay:
+        send(house.engine(relay.port, connections=2), house.work(issue))
+    assert sorted(relay.accepted) == sorted(readers)
+    with database.read() as session:
+        assert set(session.scalars(sa.select(Delivery.attempts))) == {1}
+
+
+def test_a_connection_is_left_after_its_share(database: Database) -> None:
+    house = House(database)
+    house.readers(10)
+    issue = house.issue()
+    engine = house.engine(1)
+    with ScriptedServer() as relay:
+        smtp = engine.smtp.model_copy(
+            update={"url": f"smtp+plain://127.0.0.1:{relay.port}", "connections": 1, "reuse": 4}
+        )
+        send(Engine(database, smtp, engine.clock, engine.limits), house.work(issue))
+    assert relay.connections == 3
+
+
+def test_what_a_dead_sender_left_uncertain_is_named_and_not_sent_again(database: Database) -> None:
+    house = House(database)
+    house.readers(4)
+    issue = house.issue()
+    claim = Claim(f"issue {issue}", "dead")
+    take_lease(database, claim, house.now, dt.timedelta(minutes=1))
+    with database.write() as session:
+        which = session.scalars(sa.select(Delivery.id).order_by(Delivery.id)).first()
+        assert which is not None
+        ledger.intend(session, [which], claim, house.now)
+    with ScriptedServer() as relay:
+        assert send(house.engine(relay.port), house.work(issue)) is None  # The dead one's lease still runs.
+        house.now += dt.timedelta(minutes=2)
+        send(house.engine(relay.port), house.work(issue))
+    assert "reader-1@readers.example" not in relay.dotted
+    books = house.books(issue)
+    assert (books.accepted, books.unknown, books.closes) == (3, 1, True)
+
+
+def test_a_late_answer_settles_what_was_called_unknown(database: Database) -> None:
+    house = House(database)
+    house.readers(1)
+    issue = house.issue()
+    claim = Claim(f"issue {issue}", "frozen")
+    take_lease(database, claim, house.now, dt.timedelta(minutes=1))
+    with database.write() as session:
+        which = session.scalars(sa.select(Delivery.id)).one()
+        ledger.intend(session, [which], claim, house.now)
+        ledger.recover(session, issue_id=issue, now=house.now)
+    with database.write() as session:
+        ledger.settle(session, [(which, Outcome(DeliveryState.ACCEPTED, "250 ok"), house.now)], house.now)
+    assert house.books(issue).accepted == 1
+
+
+@pytest.mark.parametrize("start", list(DeliveryState))
+@pytest.mark.parametrize("end", [D for D in ledger.STEPS if D not in (DeliveryState.COMMITTING, DeliveryState.EXCLUDED)])
+def test_only_legal_steps_are_taken(sqlite_database: Database, start: DeliveryState, end: DeliveryState) -> None:
+    house = House(sqlite_database)
+    house.readers(1)
+    house.issue()
+    with sqlite_database.write() as session:
+        session.execute(sa.update(Delivery).values(state=start))
+        which = session.scalars(sa.select(Delivery.id)).one()
+        ledger.settle(session, [(which, Outcome(end, "x"), house.now)], house.now)
+    with sqlite_database.read() as session:
+        found = session.scalars(sa.select(Delivery.state)).one()
+    assert found is (end if start in ledger.STEPS[end] else start)
+
+
+def test_no_address_shows_in_a_copy_or_a_reader(sqlite_database: Database) -> None:
+    copy = Copy(1, 0, "digest@example.org", "secret@readers.example", 10, lambda: [b"secret@readers.example"])
+    assert "secret" not in repr(copy)

@@ -1,0 +1,213 @@
+"""The SMTP session against a scripted server: every row of the table in email.md §3.3, with and without pipelining."""
+
+import asyncio
+import ssl
+
+import pytest
+import trustme
+
+from digest.mail.replies import Stage, interrupted, outcome
+from digest.mail.smtp import Interrupted, Limits, Refused, open_session
+from digest.models import DeliveryState as D
+from digest.settings import Smtp
+from tests.smtp_server import HangUp, Moment, Plan, Say, ScriptedServer, Silence
+
+QUICK = Limits(connect=2, mail=2, rcpt=2, data=2, body=2, dot=0.3)
+BODY = [b"Subject: x\r\n\r\n", b"hello\r\n" * 20000]
+
+
+def at(command: str, act: Say | HangUp | Silence) -> Plan:
+    return lambda moment: act if moment.command == command else None
+
+
+async def send_one(server: ScriptedServer, body: list[bytes] = BODY, limits: Limits = QUICK) -> D:
+    session = await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), limits)
+    try:
+        await session.envelope("list@example.org", "reader@example.org", 100)
+        await session.body(body)
+        return outcome(Stage.DOT, await session.dot()).state
+    except Refused as error:
+        return outcome(error.stage, error.reply).state
+    except Interrupted as error:
+        return interrupted(error.stage, error.why).state
+    finally:
+        await session.close()
+
+
+PIPELINING = [("PIPELINING", "SIZE 10000000"), ("SIZE 10000000",), ()]
+
+
+@pytest.mark.parametrize("extensions", PIPELINING)
+@pytest.mark.parametrize(
+    ("plan", "state", "dots"),
+    [
+        (lambda _: None, D.ACCEPTED, 1),
+        (at("DATA", HangUp()), D.DEFERRED, 0),
+        (at("DATA", Say(b"421 4.3.2 closing\r\n", hang_up=True)), D.DEFERRED, 0),
+        (at("DOT", HangUp()), D.UNKNOWN, 1),
+        (at("DOT", HangUp(reset=True)), D.UNKNOWN, 1),
+        (at("DOT", Silence()), D.UNKNOWN, 1),
+        (at("DOT", Say(b"421 4.3.2 closing\r\n")), D.DEFERRED, 1),
+        (at("DOT", Say(b"451 4.3.0 later\r\n")), D.DEFERRED, 1),
+        (at("DOT", Say(b"200 ok\r\n")), D.ACCEPTED, 1),
+        (at("DOT", Say(b"250-two\r\n250 lines\r\n")), D.ACCEPTED, 1),
+        (at("DOT", Say(b"what?\r\n")), D.UNKNOWN, 1),
+        (at("DOT", Say(b"250-two\r\n550 codes\r\n")), D.UNKNOWN, 1),
+        (at("DOT", Say(b"2" * 9000)), D.UNKNOWN, 1),
+        (at("DOT", Say(b"554 5.7.1 spam\r\n")), D.REJECTED, 1),
+        (at("RCPT", Say(b"252 2.0.0 perhaps\r\n")), D.ACCEPTED, 1),
+        (at("RCPT", Say(b"550 5.1.1 nobody\r\n")), D.REJECTED, 0),
+        (at("RCPT", Say(b"450 4.2.0 greylisted\r\n")), D.DEFERRED, 0),
+        (at("MAIL", Say(b"550 5.7.1 not you\r\n")), D.DEFERRED, 0),
+        (at("MAIL", HangUp()), D.DEFERRED, 0),
+        (at("RCPT", Say(b"garbage\r\n")), D.DEFERRED, 0),
+    ],
+)
+def test_what_the_relay_does_and_what_it_means(extensions, plan, state, dots) -> None:
+    with ScriptedServer(plan, extensions) as server:
+        assert asyncio.run(send_one(server)) is state
+    assert len(server.dotted) == dots
+
+
+@pytest.mark.parametrize("act", [HangUp(), HangUp(reset=True), Say(b"550 5.7.1 enough\r\n")])
+def test_a_text_that_breaks_off_can_be_sent_again(act) -> None:
+    endless = [b"more than any socket buffers\r\n" * 1000] * 1000
+    with ScriptedServer(at("BODY", act)) as server:
+        state = asyncio.run(send_one(server, endless))
+    assert state is (D.REJECTED if isinstance(act, Say) else D.DEFERRED)
+    assert server.dotted == []
+
+
+def test_a_refusal_right_after_354_is_the_answer_and_nothing_was_accepted() -> None:
+    def plan(moment: Moment) -> Say | None:
+        return Say(b"354 go on\r\n550 5.7.1 no thanks\r\n") if moment.command == "DATA" else None
+
+    with ScriptedServer(plan) as server:
+        state = asyncio.run(send_one(server))
+    assert state is D.REJECTED
+    assert server.accepted == []
+
+
+def test_the_bytes_arrive_as_they_were_given() -> None:
+    with ScriptedServer() as server:
+        asyncio.run(send_one(server))
+    assert server.caught[0].body == b"".join(BODY)
+    assert server.caught[0].sender == "list@example.org"
+
+
+@pytest.mark.parametrize("extensions", PIPELINING)
+def test_a_refused_reader_does_not_disturb_the_next(extensions) -> None:
+    def plan(moment: Moment) -> Say | None:
+        return Say(b"550 5.1.1 no\r\n") if moment.command == "RCPT" and "bad" in moment.argument else None
+
+    async def story(server: ScriptedServer) -> None:
+        session = await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), QUICK)
+        async with session:
+            for name in ("one", "bad", "two"):
+                try:
+                    await session.envelope("list@example.org", f"{name}@example.org", 10)
+                    await session.body(BODY)
+                    await session.dot()
+                except Refused as error:
+                    assert (name, error.stage) == ("bad", Stage.RCPT)
+
+    with ScriptedServer(plan, extensions) as server:
+        asyncio.run(story(server))
+    assert server.accepted == ["one@example.org", "two@example.org"]
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("address", ["a@b.org>\r\nRCPT TO:<x@y.org", "a b@c.org", "a\x00@c.org", "<a@c.org"])
+def test_an_address_cannot_carry_a_command(address: str) -> None:
+    async def story(server: ScriptedServer) -> None:
+        async with await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), QUICK) as session:
+            with pytest.raises(Refused):
+                await session.envelope("list@example.org", address, 10)
+
+    with ScriptedServer() as server:
+        asyncio.run(story(server))
+    assert {moment.command for moment in server.commands} == {"CONNECT", "EHLO", "QUIT"}
+
+
+@pytest.mark.parametrize(
+    ("extensions", "address", "size"),
+    [(("SIZE 1000",), "reader@example.org", 2000), (("SIZE",), "чтец@example.org", 10)],
+)
+def test_what_the_relay_said_it_cannot_take_is_not_tried(extensions, address, size) -> None:
+    async def story(server: ScriptedServer) -> None:
+        async with await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), QUICK) as session:
+            with pytest.raises(Refused):
+                await session.envelope("list@example.org", address, size)
+
+    with ScriptedServer(extensions=extensions) as server:
+        asyncio.run(story(server))
+    assert "MAIL" not in {moment.command for moment in server.commands}
+
+
+AUTHORITY = trustme.CA()
+
+
+def contexts(name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    AUTHORITY.issue_cert(name).configure_cert(server)
+    AUTHORITY.configure_trust(client)
+    return server, client
+
+
+async def connect(scheme: str, port: int, tls: ssl.SSLContext | None) -> None:
+    async with await open_session(Smtp(url=f"{scheme}://user:word@localhost:{port}"), QUICK, tls) as session:
+        await session.envelope("list@example.org", "reader@example.org", 10)
+        await session.body(BODY)
+        await session.dot()
+
+
+def plan_auth(moment: Moment) -> Say | None:
+    return Say(b"235 2.7.0 in\r\n") if moment.command == "AUTH" else None
+
+
+@pytest.mark.parametrize(("scheme", "implicit"), [("smtps", True), ("smtp", False)])
+def test_tls_carries_the_mail(scheme, implicit) -> None:
+    server_tls, client_tls = contexts("localhost")
+    extensions = ("PIPELINING", "AUTH PLAIN")
+    with ScriptedServer(plan_auth, extensions, tls=server_tls, implicit_tls=implicit) as server:
+        asyncio.run(connect(scheme, server.port, client_tls))
+    assert server.accepted == ["reader@example.org"]
+    assert server.caught[0].body == b"".join(BODY)
+
+
+def seen(server: ScriptedServer) -> set[str]:
+    return {moment.command for moment in server.commands} - {"CONNECT"}
+
+
+def test_a_relay_without_starttls_gets_neither_password_nor_mail() -> None:
+    with ScriptedServer(plan_auth, ("AUTH PLAIN",)) as server, pytest.raises((Refused, Interrupted)) as caught:
+        asyncio.run(connect("smtp", server.port, contexts("localhost")[1]))
+    assert caught.value.stage is Stage.CONNECT
+    assert seen(server) <= {"EHLO", "QUIT"}
+
+
+@pytest.mark.parametrize("trouble", ["wrong name", "unknown authority", "454"])
+def test_broken_tls_is_never_given_up(trouble: str) -> None:
+    server_tls, client_tls = contexts("other.example.org" if trouble == "wrong name" else "localhost")
+    if trouble == "unknown authority":
+        client_tls = ssl.create_default_context()
+
+    def plan(moment: Moment) -> Say | None:
+        if moment.command == "STARTTLS" and trouble == "454":
+            return Say(b"454 4.7.0 not now\r\n")
+        return plan_auth(moment)
+
+    with ScriptedServer(plan, ("AUTH PLAIN",), tls=server_tls) as server:
+        with pytest.raises((Refused, Interrupted)):
+            asyncio.run(connect("smtp", server.port, client_tls))
+    assert seen(server) <= {"EHLO", "STARTTLS", "QUIT"}
+
+
+def test_a_refused_password_stops_before_any_mail() -> None:
+    server_tls, client_tls = contexts("localhost")
+    no = Say(b"535 5.7.8 bad credentials\r\n")
+    with ScriptedServer(at("AUTH", no), ("AUTH PLAIN",), tls=server_tls) as server:
+        with pytest.raises(Refused) as caught:
+            asyncio.run(connect("smtp", server.port, client_tls))
+    assert caught.value.stage is Stage.CONNECT
+    assert "MAIL" not in seen(server)

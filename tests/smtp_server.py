@@ -1,0 +1,248 @@
+"""A scripted SMTP server on loopback: it does to each command what a plan says, and keeps what it accepted (Q-01).
+
+A plan is a function from the `Moment` (which connection, which command, which message of that connection) to an act;
+without one, or where it answers `None`, the server behaves well. It runs in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When the plan is asked: `command` is EHLO, MAIL, RCPT, DATA, BODY (once the text has begun), DOT, RSET or QUIT."""
+
+    connection: int
+    command: str
+    message: int
+    """How many messages this connection has carried so far."""
+    argument: str = ""
+
+
+@dataclass(frozen=True)
+class Say:
+    """Answer with these bytes instead."""
+
+    reply: bytes
+    hang_up: bool = False
+    """Close after the answer."""
+
+
+@dataclass(frozen=True)
+class HangUp:
+    """Close without an answer; `reset` by RST. A text whose dot was seen is kept all the same."""
+
+    reset: bool = False
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Never answer, and keep the connection open."""
+
+
+Act = Say | HangUp | Silence
+Plan = Callable[[Moment], Act | None]
+
+
+@dataclass
+class Caught:
+    """A message whose final dot was seen; `answered` tells whether it was accepted with 2yz."""
+
+    sender: str
+    recipients: list[str]
+    body: bytes
+    connection: int
+    answered: bool = False
+
+
+@dataclass
+class ScriptedServer:
+    """Use as a context manager; `port` is known inside."""
+
+    plan: Plan = lambda _: None
+    extensions: tuple[str, ...] = ("PIPELINING", "SIZE 10000000", "8BITMIME", "SMTPUTF8")
+    tls: ssl.SSLContext | None = None
+    implicit_tls: bool = False
+    port: int = 0
+    caught: list[Caught] = field(default_factory=list)
+    commands: list[Moment] = field(default_factory=list)
+    connections: int = 0
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
+
+    def __enter__(self) -> Self:
+        started = threading.Event()
+        self._thread = threading.Thread(target=self._serve, args=(started,), daemon=True)
+        self._thread.start()
+        started.wait(10)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+
+    @property
+    def accepted(self) -> list[str]:
+        """The recipients of all messages that were answered with 2yz, in order."""
+        return [recipient for caught in self.caught if caught.answered for recipient in caught.recipients]
+
+    @property
+    def dotted(self) -> list[str]:
+        """The recipients of all messages whose final dot arrived, whatever was answered."""
+        return [recipient for caught in self.caught for recipient in caught.recipients]
+
+    def _serve(self, started: threading.Event) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._main(started))
+        self._loop.close()
+
+    async def _main(self, started: threading.Event) -> None:
+        self._stop = asyncio.Event()
+        self._talks: set[asyncio.Task[None]] = set()
+        server = await asyncio.start_server(
+            self._accept, "127.0.0.1", 0, ssl=self.tls if self.implicit_tls else None, limit=2**20
+        )
+        self.port = server.sockets[0].getsockname()[1]
+        started.set()
+        await self._stop.wait()
+        server.close()
+        for talk in self._talks:
+            talk.cancel()
+        await asyncio.gather(*self._talks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._talks.add(task)
+        try:
+            await _Talk(self, self.connections, reader, writer).run()
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, ssl.SSLError):
+            pass
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                await writer.wait_closed()
+            self._talks.discard(task)
+
+
+class _Over(ConnectionError):
+    """The talk is over by plan."""
+
+
+class _Talk:
+    """One connection's dialogue."""
+
+    def __init__(
+        self, server: ScriptedServer, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.server, self.number, self.reader, self.writer = server, number, reader, writer
+        self.messages = 0
+        self.sender = ""
+        self.recipients: list[str] = []
+        self.secure = server.implicit_tls
+        self.closing = False
+
+    async def run(self) -> None:
+        await self.answer("CONNECT", b"220 test.example.org ESMTP\r\n")
+        while not self.closing and (line := await self.reader.readline()):
+            text = line.decode("utf-8", "replace").strip()
+            command = text.split(":")[0].split()[0].upper() if text else ""
+            await self.handle("STARTTLS" if command == "STARTTLS" else command, text)
+
+    async def handle(self, command: str, text: str) -> None:
+        match command:
+            case "EHLO" | "HELO":
+                await self.answer("EHLO", self.greeting())
+            case "STARTTLS":
+                await self.start_tls()
+            case "MAIL":
+                self.sender, self.recipients = _address(text), []
+                await self.answer("MAIL", b"250 2.1.0 ok\r\n", text)
+            case "RCPT":
+                if await self.answer("RCPT", b"250 2.1.5 ok\r\n", text):
+                    self.recipients.append(_address(text))
+            case "DATA":
+                await self.data()
+            case "RSET":
+                self.recipients = []
+                await self.answer("RSET", b"250 2.0.0 ok\r\n")
+            case "QUIT":
+                await self.answer("QUIT", b"221 2.0.0 bye\r\n")
+                raise _Over
+            case _:
+                await self.answer(command, b"502 5.5.1 what?\r\n")
+
+    def greeting(self) -> bytes:
+        offered = [*self.server.extensions]
+        if self.server.tls and not self.secure:
+            offered.append("STARTTLS")
+        lines = ["test.example.org", *offered]
+        return b"".join(
+            f"250{' ' if index == len(lines) - 1 else '-'}{line}\r\n".encode() for index, line in enumerate(lines)
+        )
+
+    async def start_tls(self) -> None:
+        await self.answer("STARTTLS", b"220 2.0.0 go on\r\n")
+        assert self.server.tls is not None
+        await self.writer.start_tls(self.server.tls)
+        self.secure = True
+
+    async def data(self) -> None:
+        if not self.recipients:
+            await self.answer("DATA", b"503 5.5.1 no valid recipient\r\n")
+            return
+        if not await self.answer("DATA", b"354 go on\r\n"):
+            return
+        first = await self.reader.readline()
+        await self.answer("BODY", b"")
+        lines = [first]
+        while lines[-1] != b".\r\n":
+            lines.append(await self.reader.readuntil(b"\n"))
+        caught = Caught(self.sender, list(self.recipients), b"".join(lines[:-1]), self.number)
+        self.server.caught.append(caught)
+        self.messages += 1
+        caught.answered = await self.answer("DOT", b"250 2.0.0 queued\r\n")
+
+    async def answer(self, command: str, usual: bytes, argument: str = "") -> bool:
+        """Answer as the plan says or as usual; returns whether it was with 2yz or 3yz."""
+        moment = Moment(self.number, command, self.messages, argument)
+        self.server.commands.append(moment)
+        act = self.server.plan(moment)
+        match act:
+            case None:
+                reply = usual
+            case Say(reply=reply):
+                pass
+            case HangUp(reset=reset):
+                self.hang_up(reset=reset)
+            case Silence():
+                await asyncio.Event().wait()
+        self.writer.write(reply)
+        await self.writer.drain()
+        self.closing = isinstance(act, Say) and act.hang_up
+        return reply[:1] in (b"2", b"3")
+
+    def hang_up(self, *, reset: bool) -> None:
+        sock = self.writer.get_extra_info("socket")
+        if reset:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.writer.transport.abort()
+        else:
+            self.writer.close()
+        raise _Over
+
+
+def _address(text: str) -> str:
+    return text.partition("<")[2].partition(">")[0]
