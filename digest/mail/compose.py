@@ -18,7 +18,7 @@ NOBODY = b"\0" * 16
 """A public id that no subscription has: its links answer politely and do nothing."""
 
 
-class NotSendable(Exception):  # noqa: N818 -- it reads as what it is where it is caught.
+class NotSendable(Exception):
     """A message failed the strict reading that every message has to pass (F-14); `problems` says where."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:

@@ -1,14 +1,35 @@
-"""Jinja, then MJML: the values of an issue or a letter become subject, text part and HTML part."""
+"""Jinja, then MJML: the values of an issue or a letter become subject, text part and HTML part.
+
+A letter is a folder of three templates, `subject.txt`, `body.txt` and `body.mjml`. `render_layout` tells how the last
+becomes HTML without its content being parsed; `render_text` what is done to every value; `render_words` where fixed
+words and dates come from.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
-# What differs per reader stands in the rendered parts as one of these, and is filled in on the wire (F-05).
-UNSUBSCRIBE_SLOT = "@@UNSUBSCRIBE@@"
-MANAGE_SLOT = "@@MANAGE@@"
+from jinja2 import FileSystemLoader, TemplateError, TemplateNotFound, TemplateSyntaxError
+
+from digest.mail.render_layout import compile_layout, layout_environment, text_environment
+from digest.mail.render_text import MANAGE_SLOT, UNSUBSCRIBE_SLOT, Slot, isolate, plain, tidy
+from digest.mail.render_words import Words, date_text, digits, direction_of, load_words, words_for
+
+__all__ = [
+    "MANAGE_SLOT",
+    "UNSUBSCRIBE_SLOT",
+    "BadTemplate",
+    "IssueView",
+    "Rendered",
+    "Renderer",
+    "SectionView",
+    "StoryView",
+]
 
 
 @dataclass(frozen=True)
@@ -59,6 +80,9 @@ class IssueView:
     """This issue on the web."""
     home_url: str
     """The form."""
+    issues_url: str = ""
+    """All issues on the web; with `feed_url` what the foot names for reading without mail (F-52)."""
+    feed_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,3 +92,100 @@ class Rendered:
     subject: str
     text: str
     html: str
+
+
+class BadTemplate(Exception):
+    """A template is missing or wrong; the message names it, the line where that is known, and the reason."""
+
+
+class Renderer:
+    """Turns values into mails with the templates of its folders; the first folder that has a template wins.
+
+    Each folder holds letters' folders directly: `issue/body.mjml`, `confirm/subject.txt`, `_base/words.toml`.
+    Safe to share between threads. Raises `BadWords` if a words file cannot be used.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = tuple(folders)
+        loader = FileSystemLoader(self._folders)
+        self._layouts = layout_environment(loader)
+        self._texts = text_environment(loader)
+        self._languages = load_words(self._folders)
+
+    def issue(self, view: IssueView) -> Rendered:
+        """The mail of an issue, the same for every reader: the slots are unfilled. Raises `BadTemplate`."""
+        return self._letter("issue", _issue_context(view, words_for(self._languages, view.language)))
+
+    def letter(self, kind: str, context: Mapping[str, object]) -> Rendered:
+        """The mail of a letter that is not an issue.
+
+        `context` has at least `language` and `direction`, and what the kind's templates use. Raises `BadTemplate` if
+        they use something that it has not, and `TypeError` for values that are not plain.
+        """
+        values = dict(context)
+        if isinstance(reasons := values.get("reasons"), str):
+            # The ledger keeps strings alone: there a list of sentences is one string with a sentence a line.
+            values["reasons"] = reasons.splitlines()
+        words = words_for(self._languages, str(values.get("language", "")))
+        return self._letter(kind, {**plain(values), "words": words})
+
+    def _letter(self, kind: str, values: dict[str, Any]) -> Rendered:
+        direction: Literal["ltr", "rtl"] = "rtl" if values.get("direction") == "rtl" else "ltr"
+        start, end = ("right", "left") if direction == "rtl" else ("left", "right")
+        context = {**values, "direction": direction, "start": start, "end": end}
+        context["fonts"] = context["words"]["fonts"]
+        subject = self._text(f"{kind}/subject.txt", context)
+        body = self._text(f"{kind}/body.txt", context)
+        if direction == "rtl":
+            body = "\n".join(isolate(line, "\u2068", "\u2069") for line in body.splitlines())
+        return Rendered(" ".join(subject.split()), tidy(body), self._html(f"{kind}/body.mjml", context, direction))
+
+    def _text(self, name: str, context: dict[str, Any]) -> str:
+        try:
+            return self._texts.get_template(name).render(context)
+        except (TemplateError, ValueError) as error:
+            raise self._bad(name, error) from error
+
+    def _html(self, name: str, context: dict[str, Any], direction: Literal["ltr", "rtl"]) -> str:
+        try:
+            return compile_layout(self._layouts, name, context, direction)
+        except (TemplateError, ValueError) as error:
+            raise self._bad(name, error) from error
+
+    def _bad(self, name: str, error: Exception) -> BadTemplate:
+        match error:
+            case TemplateNotFound():
+                folders = ", ".join(map(str, self._folders))
+                return BadTemplate(f"there is no template {error.name} in {folders}")
+            case TemplateSyntaxError():
+                return BadTemplate(f"{error.filename or name}, line {error.lineno}: {error.message}")
+            case _:
+                return BadTemplate(f"the template {name} cannot be used: {error}")
+
+
+def _issue_context(view: IssueView, words: Words) -> dict[str, Any]:
+    """The view as templates have it: plain values, with what follows from them already worked out."""
+    values: dict[str, Any] = plain(view)
+    stories = [
+        *([values["lead"]] if view.lead else []),
+        *(one for part in values["sections"] for one in part["stories"]),
+    ]
+    for number, story in enumerate(stories, 1):
+        _complete(story, number, view, words)
+    return {
+        **values,
+        "words": words,
+        "date_text": date_text(view.date, words),
+        "unsubscribe_url": Slot(UNSUBSCRIBE_SLOT),
+        "manage_url": Slot(MANAGE_SLOT),
+    }
+
+
+def _complete(story: dict[str, Any], number: int, view: IssueView, words: Words) -> None:
+    language = story["language"] or view.language
+    story["foreign"] = language.lower() != view.language.lower()
+    story["direction"] = direction_of(language) if story["foreign"] else view.direction
+    story["start"] = "right" if story["direction"] == "rtl" else "left"
+    story["number"] = digits(str(number), words)
+    story["day"] = date_text(story["published"].date(), words, "short_date")
+    story["host"] = (urlsplit(story["link"]).hostname or "").removeprefix("www.")

@@ -40,7 +40,7 @@ class Limits:
     dot: float = 600.0
 
 
-class Interrupted(Exception):  # noqa: N818 -- it reads as what it is where it is caught.
+class Interrupted(Exception):
     """The connection was lost, fell silent or spoke no SMTP; `stage` says how far the transaction had come."""
 
     def __init__(self, stage: Stage, why: str) -> None:
@@ -49,7 +49,7 @@ class Interrupted(Exception):  # noqa: N818 -- it reads as what it is where it i
         super().__init__(f"{stage}: {why}")
 
 
-class Refused(Exception):  # noqa: N818
+class Refused(Exception):
     """The relay answered, and not with yes."""
 
     def __init__(self, stage: Stage, reply: Reply) -> None:

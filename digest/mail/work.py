@@ -16,22 +16,28 @@ from typing import Any, Protocol
 
 import idna
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.orm import Session, undefer
 
 from digest.mail import ledger
 from digest.mail.compose import NOBODY, Mailing, NotSendable, issue_mailing, letter_mailing
 from digest.mail.outbox import TEST
-from digest.mail.render import Rendered, Renderer
-from digest.mail.replies import Outcome
+from digest.mail.render import BadTemplate, Rendered, Renderer
+from digest.mail.replies import Outcome, Scope
 from digest.models import Delivery, DeliveryState, Issue, IssueState, User
 from digest.settings import Newsletter
 from subscribers.db import Database
 from subscribers.forms import Address, parse_address
 from subscribers.models import Subscriber, Subscription, Suppression
+from subscribers.purging import CONFIRM_WITHIN
 from subscribers.tokens import Links
 from subscribers.vault import DELIVERY_CONTEXT, SUBSCRIBER_ADDRESS, USER_ADDRESS, CannotOpen, Vault
 
+log = structlog.get_logger()
+
 BATCH = 100
+MEND_WITHIN = dt.timedelta(minutes=10)
+"""When a letter is tried again whose template could not be used."""
 LETTERS = "letters"
 """The name of the lease for letters; an issue's is `issue <id>`."""
 
@@ -98,7 +104,8 @@ class _Batches:
             copies = [(row[0], self._copy(session, row)) for row in found]
         self._done = len(found) < BATCH
         self._last = found[-1][0] if found else self._last
-        refused = [(which, copy, now) for which, copy in copies if isinstance(copy, Outcome)]
+        retry_at = now + MEND_WITHIN
+        refused = [(which, copy, retry_at) for which, copy in copies if isinstance(copy, Outcome)]
         if refused:
             with self._database.write() as session:
                 ledger.settle(session, refused, now)
@@ -243,6 +250,10 @@ class LettersWork(_Batches):
                 return Outcome(DeliveryState.EXCLUDED, "there is nobody any more to send it to")
             address = envelope_address(found)
             mailing = self._mailing(delivery, newsletter)
+        except BadTemplate as error:
+            # It is ours to mend, and the reader's letter waits so long.
+            log.error("a letter waits for its template", letter=delivery.letter, why=str(error))
+            return Outcome(DeliveryState.DEFERRED, str(error), Scope.MESSAGE)
         except (CannotOpen, NotSendable, idna.IDNAError) as error:
             return Outcome(DeliveryState.REJECTED, f"the letter cannot be made: {error}")
         return Copy(
@@ -269,6 +280,7 @@ class LettersWork(_Batches):
                 "language": newsletter.language,
                 "direction": newsletter.direction,
                 "publisher": newsletter.publisher,
+                "hours": CONFIRM_WITHIN // dt.timedelta(hours=1),
                 **said,
             },
         )

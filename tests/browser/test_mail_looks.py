@@ -1,0 +1,267 @@
+"""How the mails look in a real browser: widths, dark colours, contrast, and what is left when programs drop things.
+
+The pictures land in pytest's temporary folder under `mail-looks/`, for people to look at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Route, sync_playwright
+
+from digest.mail.render import IssueView, Renderer
+from tests.mail.render_samples import ENGLISH, PERSIAN, RUSSIAN, TEMPLATES
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Chromium at /usr/bin/chromium (.ci/run installs it)"),
+]
+
+ISSUES = {"en": ENGLISH, "ru": RUSSIAN, "fa": PERSIAN}
+Scheme = Literal["light", "dark"]
+
+# A house at night with one lit window: what every picture of the samples shows.
+PICTURE = """<svg xmlns="http://www.w3.org/2000/svg" width="1200" height="800">
+<rect width="1200" height="800" fill="#41535f"/><rect x="260" y="260" width="680" height="430" fill="#141c23"/>
+<rect x="620" y="330" width="80" height="120" fill="#f1c76b"/><rect y="690" width="1200" height="110" fill="#0f151a"/>
+</svg>"""
+
+# Every piece of text that is shown: its colour, what it stands on, its size and its line's height.
+TEXTS = """() => {
+  const found = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const text = walker.currentNode.textContent.trim();
+    const element = walker.currentNode.parentElement;
+    if (!text || !element.checkVisibility()) continue;
+    const style = getComputedStyle(element);
+    let around = element;
+    while (around && getComputedStyle(around).backgroundColor === 'rgba(0, 0, 0, 0)') around = around.parentElement;
+    found.push({
+      text, colour: style.color, ground: around ? getComputedStyle(around).backgroundColor : 'rgb(255, 255, 255)',
+      size: parseFloat(style.fontSize), line: parseFloat(style.lineHeight) / parseFloat(style.fontSize),
+      heading: Boolean(element.closest('h1, h2, h3')),
+    });
+  }
+  return found;
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("mail-looks", numbered=False)
+
+
+def opened(browser: Browser, html: str, width: int, scheme: Scheme = "light", *, pictures: bool = True) -> Page:
+    """The mail in a window of its own; whatever it asks the network for is answered here, or not at all."""
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+
+    def answer(route: Route) -> None:
+        if pictures and route.request.url.startswith("https://images.example.org/"):
+            route.fulfill(body=PICTURE, content_type="image/svg+xml")
+        else:
+            route.abort()
+
+    page.route("**/*", answer)
+    page.set_content(html, wait_until="load")
+    return page
+
+
+def rendered(view: IssueView) -> str:
+    return Renderer([TEMPLATES]).issue(view).html
+
+
+def without_styles(html: str) -> str:
+    return re.sub(r"<style.*?</style>", "", html, flags=re.DOTALL)
+
+
+def fits(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+
+
+def channels(colour: str) -> tuple[float, ...]:
+    red, green, blue, *alpha = map(float, re.findall(r"[\d.]+", colour))
+    assert alpha in ([], [1.0]), f"{colour} is not opaque"
+    return red, green, blue
+
+
+def luminance(colour: tuple[float, ...]) -> float:
+    """WCAG 2.2, relative luminance."""
+    parts = [value / 255 for value in colour]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def texts(page: Page) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = page.evaluate(TEXTS)
+    assert len(found) > 5
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 600, 1024])
+@pytest.mark.parametrize("language", list(ISSUES))
+def test_an_issue_fits_at_every_width(browser: Browser, album: Path, language: str, width: int, scheme: Scheme) -> None:
+    page = opened(browser, rendered(ISSUES[language]), width, scheme)
+    page.screenshot(path=album / f"issue-{language}-{scheme}-{width}.png", full_page=True)
+    assert fits(page)
+    assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+    column = page.evaluate("document.querySelector('h1').getBoundingClientRect().width")
+    assert min(width, 640) - 60 <= column <= 640
+    page.close()
+
+
+@pytest.mark.parametrize("width", [320, 600])
+@pytest.mark.parametrize("language", ["en", "fa"])
+def test_an_issue_is_readable_without_its_styles(browser: Browser, album: Path, language: str, width: int) -> None:
+    """F-46: some programs drop every <style>."""
+    page = opened(browser, without_styles(rendered(ISSUES[language])), width)
+    page.screenshot(path=album / f"issue-{language}-no-styles-{width}.png", full_page=True)
+    assert fits(page)
+    assert page.locator("h1").evaluate("element => getComputedStyle(element).fontSize") == "46px"
+    assert min(one["size"] for one in texts(page)) >= 14
+    page.close()
+
+
+def test_an_issue_says_all_without_its_pictures(browser: Browser, album: Path) -> None:
+    page = opened(browser, rendered(ENGLISH), 320, pictures=False)
+    page.screenshot(path=album / "issue-en-no-pictures-320.png", full_page=True)
+    assert fits(page)
+    assert page.get_by_alt_text("A courthouse with one lit window").count() == 1
+    page.close()
+
+
+@pytest.mark.parametrize("styles", [True, False])
+def test_a_word_without_end_does_not_widen_the_page(browser: Browser, *, styles: bool) -> None:
+    assert ENGLISH.lead
+    endless = "Unbreakable" * 20
+    view = replace(ENGLISH, newsletter_title=endless, publisher=endless, introduction=(endless,))
+    view = replace(view, lead=replace(ENGLISH.lead, headline=endless, summary=endless, byline=endless))
+    html = rendered(view)
+    page = opened(browser, html if styles else without_styles(html), 320)
+    assert fits(page)
+    page.close()
+
+
+@pytest.mark.parametrize("language", list(ISSUES))
+@pytest.mark.parametrize("look", ["light", "dark", "inverted"])
+def test_text_stands_out_from_its_ground(browser: Browser, language: str, look: str) -> None:
+    """F-47: at least 4.5:1 in the light set, the dark set, and where a program turns the light set round."""
+    page = opened(browser, rendered(ISSUES[language]), 600, "dark" if look == "dark" else "light")
+    for one in texts(page):
+        pair = [channels(one[name]) for name in ("colour", "ground")]
+        if look == "inverted":
+            pair = [tuple(255 - value for value in colour) for colour in pair]
+        assert contrast(*pair) >= 4.5, one
+    page.close()
+
+
+def test_the_dark_set_is_dark(browser: Browser) -> None:
+    page = opened(browser, rendered(ENGLISH), 600, "dark")
+    assert all(luminance(channels(one["ground"])) < 0.05 for one in texts(page))
+    page.close()
+
+
+@pytest.mark.parametrize("language", list(ISSUES))
+def test_text_is_large_enough_and_lines_have_room(browser: Browser, language: str) -> None:
+    page = opened(browser, rendered(ISSUES[language]), 600)
+    for one in texts(page):
+        assert one["size"] >= 14, one
+        assert one["line"] >= (1.1 if one["heading"] else 1.4), one
+    page.close()
+
+
+def test_the_ways_out_can_be_hit_with_a_thumb(browser: Browser) -> None:
+    page = opened(browser, rendered(ENGLISH), 320)
+    heights = page.evaluate("[...document.querySelectorAll('.panel a')].map(a => a.getBoundingClientRect().height)")
+    assert len(heights) == 6
+    assert min(heights) >= 24
+    page.close()
+
+
+def test_a_right_to_left_issue_is_a_mirror(browser: Browser) -> None:
+    """F-48: headlines start at the right edge, pictures stand at the left, a story in English starts at the left."""
+    page = opened(browser, rendered(PERSIAN), 600)
+    edges = page.evaluate("""() => {
+      const edge = (element) => {
+        const range = document.createRange(); range.selectNodeContents(element);
+        const box = range.getBoundingClientRect(); return [box.left, box.right];
+      };
+      return {
+        title: edge(document.querySelector('h1')),
+        english: edge(document.querySelector('div[lang=en] a')),
+        float: getComputedStyle(document.querySelector('img[align]')).float,
+      };
+    }""")
+    assert edges["title"][1] == pytest.approx(576, abs=2)
+    assert edges["english"][0] == pytest.approx(24, abs=2)
+    assert edges["float"] == "left"
+    page.close()
+
+
+LETTERS: dict[str, dict[str, object]] = {
+    "confirm": {
+        "publisher": ENGLISH.publisher,
+        "confirm_url": "https://digest.example.org/confirm/c",
+        "never_url": "https://digest.example.org/never/n",
+        "hours": 48,
+    },
+    "already-subscribed": {"publisher": ENGLISH.publisher, "manage_url": "https://digest.example.org/manage/m"},
+    "reminder": {
+        "issue_name": "watchdog/2026-W47",
+        "send_at_local": "Thursday 10:00 (Europe/Prague)",
+        "desk_url": "https://digest.example.org/desk/",
+        "reasons": ["The blog could not be read."],
+    },
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["en", "fa"])
+@pytest.mark.parametrize("kind", list(LETTERS))
+def test_a_letter_is_plain_and_fits(browser: Browser, album: Path, kind: str, language: str, scheme: Scheme) -> None:
+    context = {"newsletter_title": "Watchdog", "language": language, "direction": "rtl" if language == "fa" else "ltr"}
+    html = Renderer([TEMPLATES]).letter(kind, {**context, **LETTERS[kind]}).html
+    page = opened(browser, html, 320, scheme)
+    page.screenshot(path=album / f"{kind}-{language}-{scheme}-320.png", full_page=True)
+    assert fits(page)
+    for one in texts(page):
+        colour, ground = channels(one["colour"]), channels(one["ground"])
+        assert contrast(colour, ground) >= 4.5, one
+        turned = [tuple(255 - value for value in part) for part in (colour, ground)]
+        assert contrast(*turned) >= 4.5, one
+        assert one["size"] >= 16
+    page.close()
+
+
+@pytest.mark.parametrize("language", list(ISSUES))
+def test_axe_finds_nothing_serious(browser: Browser, language: str) -> None:
+    """Landmarks are a page's, not a mail's: the program that shows it has them."""
+    page = opened(browser, rendered(ISSUES[language]), 600)
+    rules = {name: {"enabled": False} for name in ("region", "landmark-one-main", "bypass")}
+    results = Axe().run(page, options={"resultTypes": ["violations"], "rules": rules}).response
+    assert results["passes"], "axe looked at nothing"
+    assert [one["id"] for one in results["violations"] if one["impact"] in ("serious", "critical")] == []
+    page.close()

@@ -1,0 +1,78 @@
+"""The letters that are not issues: small, plain, in three languages."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from digest.mail.lint import lint
+from digest.mail.lint_page import Page
+from digest.mail.render import Rendered, Renderer
+from tests.mail.render_samples import ENGLISH, TEMPLATES
+
+RENDERER = Renderer([TEMPLATES])
+
+LETTERS: dict[str, dict[str, Any]] = {
+    "confirm": {
+        "publisher": ENGLISH.publisher,
+        "confirm_url": f"https://digest.example.org/confirm/{'c' * 43}",
+        "never_url": f"https://digest.example.org/never/{'n' * 43}",
+        "hours": 48,
+    },
+    "already-subscribed": {
+        "publisher": ENGLISH.publisher,
+        "manage_url": f"https://digest.example.org/manage/{'m' * 43}",
+    },
+    "reminder": {
+        "issue_name": "watchdog/2026-W47",
+        "send_at_local": "Thursday 10:00 (Europe/Prague)",
+        "desk_url": "https://digest.example.org/desk/",
+        "reasons": ["The blog could not be read.", "There is no introduction & no lead."],
+    },
+}
+
+
+def letter(kind: str, language: str) -> Rendered:
+    direction = "rtl" if language == "fa" else "ltr"
+    return RENDERER.letter(
+        kind, {**LETTERS[kind], "newsletter_title": "Watchdog", "language": language, "direction": direction}
+    )
+
+
+@pytest.mark.parametrize("language", ["en", "ru", "fa"])
+@pytest.mark.parametrize("kind", list(LETTERS))
+def test_a_letter_has_no_fault_and_no_picture(kind: str, language: str) -> None:
+    rendered = letter(kind, language)
+    assert lint(rendered, allowed_hosts=frozenset(), kind=kind) == ()
+    assert not Page(rendered.html).loads
+    assert rendered.subject
+
+
+@pytest.mark.parametrize("language", ["en", "ru", "fa"])
+def test_a_confirmation_is_small(language: str) -> None:
+    """O-22: at most 8 KB in all; 2 KB are left for the headers with their DKIM signature."""
+    rendered = letter("confirm", language)
+    assert sum(len(base64.encodebytes(part.encode())) for part in (rendered.text, rendered.html)) <= 6_000
+
+
+def test_a_confirmation_says_what_to_do_and_that_nothing_needs_doing() -> None:
+    text = letter("confirm", "en").text
+    assert "Someone, perhaps you" in text
+    assert "you need do nothing" in " ".join(text.split())
+    assert "48 hours" in text
+    for name in ("confirm_url", "never_url"):
+        assert LETTERS["confirm"][name] in text.splitlines()
+
+
+def test_numbers_are_written_as_the_language_writes_them() -> None:
+    assert "۴۸ ساعت" in letter("confirm", "fa").text
+
+
+def test_a_reminder_takes_its_reasons_as_a_list_or_as_lines() -> None:
+    listed = letter("reminder", "en")
+    context = {**LETTERS["reminder"], "newsletter_title": "Watchdog", "language": "en", "direction": "ltr"}
+    lined = RENDERER.letter("reminder", {**context, "reasons": "\n".join(LETTERS["reminder"]["reasons"])})
+    assert listed == lined
+    assert "* There is no introduction & no lead." in listed.text
