@@ -25,9 +25,16 @@ from digest.weeks import Calendar, Slot, parse_duration
 
 FILE_NAME = "digest.toml"
 PREFIX = "DIGEST_"
+NOT_SETTINGS = ("DIGEST_CONFIG", "DIGEST_USER_PASSWORD")
+"""Where the file is, and what `digest users add` is given."""
+
+RTL_SCRIPTS = {"arab", "hebr", "thaa", "syrc", "nkoo", "adlm"}
+RTL_LANGUAGES = {
+    *("ar", "fa", "prs", "ps", "pus", "ur", "he", "yi", "ug", "sd", "dv", "ckb", "azb", "arc", "syr", "nqo"),
+}
 
 
-class BadSettings(Exception):  # noqa: N818 -- it reads as what it is where it is caught.
+class BadSettings(Exception):
     """The configuration is wrong. `problems` has one line for each wrong key: which, why, and what would be right."""
 
     def __init__(self, origin: str, problems: list[str]) -> None:
@@ -159,12 +166,11 @@ class Newsletter(Section):
     def direction(self) -> Literal["ltr", "rtl"]:
         """The direction of its script, from the language (or its script subtag)."""
         tag = self.language.lower().split("-")
-        if any(part in ("arab", "hebr", "thaa", "syrc", "nkoo", "adlm") for part in tag[1:]):
+        if any(part in RTL_SCRIPTS for part in tag[1:]):
             return "rtl"
-        if any(len(part) == 4 and part.isalpha() for part in tag[1:]):
+        if any(re.fullmatch(r"[a-z]{4}", part) for part in tag[1:]):
             return "ltr"
-        rtl = {"ar", "fa", "prs", "ps", "pus", "ur", "he", "yi", "ug", "sd", "dv", "ckb", "azb", "arc", "syr", "nqo"}
-        return "rtl" if tag[0] in rtl else "ltr"
+        return "rtl" if tag[0] in RTL_LANGUAGES else "ltr"
 
     @property
     def sections(self) -> tuple[str, ...]:
@@ -372,7 +378,7 @@ def _nearest(loc: tuple[Any, ...]) -> str:
 def _overlay(data: dict[str, Any], environ: Mapping[str, str]) -> Iterator[str]:
     """Put the environment's values over the file's; yields what is wrong with them."""
     for name in sorted(environ):
-        if not name.startswith(PREFIX) or name in ("DIGEST_CONFIG",):
+        if not name.startswith(PREFIX) or name in NOT_SETTINGS:
             continue
         text = environ[name]
         key = name.removeprefix(PREFIX)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
+DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -26,11 +27,14 @@ class Week:
     @classmethod
     def parse(cls, text: str) -> Week:
         """Read `2026-W47`. Raises `ValueError` for anything else, week 53 of a year with 52 weeks included."""
-        match = re.fullmatch(r"(\d{4})-[Ww](\d{2})", text)
+        match = re.fullmatch(r"([12][0-9]{3})-[Ww]([0-9]{2})", text)
         if not match:
             raise ValueError(f"{text!r} is not a week; write it like 2026-W47")
         week = cls(int(match[1]), int(match[2]))
-        week.day(0)
+        try:
+            week.day(0)
+        except ValueError:
+            raise ValueError(f"{text!r} is not a week: {match[1]} has no week {match[2]}") from None
         return week
 
     @classmethod
@@ -61,10 +65,11 @@ class Slot:
     @classmethod
     def parse(cls, text: str) -> Slot:
         """Read `thu 10:00` or `Thursday 10:00`. Raises `ValueError` for anything else."""
-        match = re.fullmatch(r"\s*([a-z]{3})[a-z]*\s+(\d{1,2}):(\d{2})\s*", text.lower())
-        if not match or match[1] not in DAYS or int(match[2]) > 23 or int(match[3]) > 59:
+        match = re.fullmatch(r"\s*([a-z]{3,9})\s+([01]?[0-9]|2[0-3]):([0-5][0-9])\s*", text.lower())
+        days = [number for number, name in enumerate(DAY_NAMES) if match and name.startswith(match[1])]
+        if not match or not days:
             raise ValueError(f"{text!r} is not a weekday and a time; write it like 'thu 10:00'")
-        return cls(DAYS.index(match[1]), dt.time(int(match[2]), int(match[3])))
+        return cls(days[0], dt.time(int(match[2]), int(match[3])))
 
     def __str__(self) -> str:
         return f"{DAYS[self.weekday]} {self.time:%H:%M}"
@@ -103,7 +108,8 @@ class Calendar:
         back = (self.send.weekday - self.cutoff.weekday) % 7
         if back == 0 and self.cutoff.time > self.send.time:
             back = 7
-        return self._instant(self.send_date(week) - dt.timedelta(days=back), self.cutoff.time)
+        # A slot that the clock jumps over can move past the send slot; a window never ends after its issue goes out.
+        return min(self._instant(self.send_date(week) - dt.timedelta(days=back), self.cutoff.time), self.send_at(week))
 
     def is_skipped(self, week: Week) -> bool:
         """Whether the week has no issue."""
@@ -147,7 +153,7 @@ class Calendar:
 
 def parse_duration(text: str) -> dt.timedelta:
     """Read `90 s`, `30 min`, `12 h` or `3 d`. Raises `ValueError` for anything else."""
-    match = re.fullmatch(r"\s*(\d+)\s*(s|min|m|h|d)\s*", text.lower())
+    match = re.fullmatch(r"\s*([0-9]{1,9})\s*(s|min|m|h|d)\s*", text.lower())
     if not match:
         raise ValueError(f"{text!r} is not a length of time; write it like '12 h', '30 min' or '3 d'")
     unit = {"s": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "days"}[match[2]]

@@ -71,11 +71,13 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session for looking; nothing done in it is kept."""
+        """A session for looking; nothing done in it is kept. What was loaded may be used after it."""
         with self._sessions() as session:
             try:
                 yield session
             finally:
+                # A rollback empties what the session still holds, so it lets go of the rows first.
+                session.expunge_all()
                 session.rollback()
 
     @contextmanager

@@ -40,3 +40,11 @@ def test_a_read_keeps_nothing(database: Database) -> None:
 def test_a_naive_time_is_refused(database: Database) -> None:
     with pytest.raises(sa.exc.StatementError, match="naive"), database.write() as session:
         session.add(Lease(name="a", owner="me", until=dt.datetime(2026, 1, 1)))  # noqa: DTZ001
+
+
+def test_what_was_read_can_be_used_afterwards(database: Database) -> None:
+    with database.write() as session:
+        session.add(Lease(name="a", owner="me", until=UNTIL))
+    with database.read() as session:
+        lease = session.get_one(Lease, "a")
+    assert lease.owner == "me"

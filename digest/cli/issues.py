@@ -1,0 +1,406 @@
+"""Commands about issues, from `gather` to `status`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from digest.cli.context import (
+    Failed,
+    IssueName,
+    Json,
+    NewsletterName,
+    app,
+    find_issue,
+    house,
+    newsletters,
+    operator,
+    out,
+    parse_week,
+    print_json,
+    print_table,
+    settle,
+)
+from digest.gather.refresh import SourceReport, refresh
+from digest.issues import checks, control, log
+from digest.issues.draft import draft as open_draft
+from digest.issues.edit import items_of
+from digest.issues.outcomes import Done, Finding, Refused
+from digest.issues.plan import next_sends
+from digest.issues.publish import publish
+from digest.mail.ledger import Equation, equation
+from digest.mail.outbox import TEST
+from digest.models import Delivery, DeliveryState, Issue, IssueState, Item, User
+from digest.settings import Newsletter
+from digest.wiring import House
+
+UNKNOWN_SHOWN = 50
+
+
+@app.command()
+def gather(newsletter: NewsletterName = None, as_json: Json = False) -> None:
+    """Read every source and store what is new or changed."""
+    built = house()
+    reports = {one.slug: _gather(built, one, quiet=as_json) for one in newsletters(built, newsletter)}
+    if as_json:
+        print_json({slug: [asdict(report) for report in found] for slug, found in reports.items()})
+        return
+    for slug, found in reports.items():
+        columns = ("source", "section", "entries", "new", "edited", "withdrawn", "what to know")
+        rows = [
+            (one.url, one.section or "–", one.entries, one.new, one.edited, one.withdrawn, one.reason or "fine")
+            for one in found
+        ]
+        print_table(columns, rows, title=slug)
+
+
+def _gather(built: House, newsletter: Newsletter, *, quiet: bool) -> list[SourceReport]:
+    def said(report: SourceReport) -> None:
+        if not quiet and not out.is_terminal:
+            out.print(f"read {report.url}: {report.reason or 'fine'}")
+
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), transient=True, console=out
+    ) as bar:
+        task = bar.add_task(f"reading the sources of {newsletter.slug}", total=len(newsletter.sources))
+        bar.disable = quiet or not out.is_terminal
+
+        def on_source(report: SourceReport) -> None:
+            bar.advance(task)
+            said(report)
+
+        return refresh(built.database, newsletter, built.settings.fetch, built.clock(), on_source=on_source)
+
+
+@app.command()
+def draft(
+    newsletter: NewsletterName = None,
+    week: Annotated[str | None, typer.Option(help="Another week than the one whose window has just ended.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Open the week's issue with its stories, once; a second call shows the one that stands."""
+    built = house()
+    wanted = parse_week(week) if week else None
+    done = [
+        open_draft(built.database, one, built.clock(), wanted, who=operator()) for one in newsletters(built, newsletter)
+    ]
+    if as_json:
+        print_json([{**asdict(one), "state": one.state.value} for one in done])
+        return
+    for one in done:
+        out.print(f"{one.name}: {'opened' if one.created else 'stands'} with {one.items} stories, {one.state.value}")
+        for reason in one.reasons:
+            out.print(f"  held: {reason}")
+
+
+@app.command()
+def show(issue: IssueName = None, as_json: Json = False) -> None:
+    """Show an issue: where it stands, and its stories in order."""
+    built = house()
+    found, newsletter = find_issue(built, issue)
+    with built.database.read() as session:
+        items = items_of(session, found.id)
+        shown = _shown(session.get_one(Issue, found.id), items, newsletter)
+    if as_json:
+        print_json(shown)
+        return
+    for key in ("name", "state", "hold_reason", "send_at", "subject", "preheader", "introduction"):
+        if shown[key]:
+            out.print(f"{key.replace('_', ' ')}: {shown[key]}")
+    columns = ("#", "id", "in", "section", "headline")
+    rows = [
+        (number, one["id"], "yes" if one["included"] else "no", one["section"] or "–", one["headline"])
+        for number, one in enumerate(shown["items"], 1)
+    ]
+    print_table(columns, rows)
+
+
+def _shown(issue: Issue, items: Sequence[Item], newsletter: Newsletter) -> dict[str, Any]:
+    return {
+        "name": issue.name,
+        "state": issue.state.value,
+        "hold_reason": issue.hold_reason,
+        "window": [issue.window_start.isoformat(), issue.window_end.isoformat()],
+        "send_at": f"{issue.send_at.astimezone(newsletter.timezone):%Y-%m-%d %H:%M %Z} ({issue.send_at:%H:%M} UTC)",
+        "revision": issue.revision,
+        "approved_by": issue.approved_by,
+        "subject": issue.subject,
+        "preheader": issue.preheader,
+        "introduction": issue.introduction,
+        "items": [
+            {
+                "id": item.id,
+                "included": item.included,
+                "section": item.section,
+                "headline": item.headline,
+                "summary": item.summary,
+                "link": item.post.link,
+            }
+            for item in items
+        ],
+    }
+
+
+@app.command()
+def preview(
+    issue: IssueName = None,
+    folder: Annotated[Path, typer.Option("--to", help="The folder to write to.")] = Path(),
+) -> None:
+    """Write an issue as it would be sent now: an HTML and a text file, the readers' links unfilled."""
+    built = house()
+    found, newsletter = find_issue(built, issue)
+    with built.database.read() as session:
+        examined = checks.examine(session, found.id, newsletter, built.renderer, base_url=built.settings.web.base_url)
+    if examined.rendered is None:
+        raise Failed("; ".join(finding.why for finding in examined.blocking))
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = found.name.replace("/", "-")
+    for suffix, text in ((".html", examined.rendered.html), (".txt", examined.rendered.text)):
+        path = folder / f"{stem}{suffix}"
+        path.write_text(text, encoding="utf-8")
+        out.print(f"wrote {path}")
+    out.print(f"subject: {examined.rendered.subject}")
+
+
+@app.command()
+def check(issue: IssueName = None, as_json: Json = False) -> None:
+    """Look an issue over; exit code 1 where something keeps it from going out."""
+    built = house()
+    found, newsletter = find_issue(built, issue)
+    findings = _findings(built, found, newsletter)
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    elif findings:
+        print_table(("", "where", "why", "what to do"), [(f.level, f.where, f.why, f.fix) for f in findings])
+    else:
+        out.print(f"{found.name}: nothing to say against it")
+    if any(finding.level == "blocks" for finding in findings):
+        raise Failed(f"{found.name} cannot go out like this.")
+
+
+def _findings(built: House, issue: Issue, newsletter: Newsletter) -> tuple[Finding, ...]:
+    with built.database.read() as session:
+        return checks.check(session, issue.id, newsletter, built.renderer, built.settings.web.base_url)
+
+
+@app.command("test-send")
+def send_test(
+    to: Annotated[str, typer.Option("--to", help="The name of a desk user; it goes to their own address.")],
+    issue: IssueName = None,
+) -> None:
+    """Send an issue as it stands to somebody of the desk. A worker (or `digest up`) sends it."""
+    built = house()
+    found, newsletter = find_issue(built, issue)
+    built.vault.prepare()
+    with built.database.write() as session:
+        user = session.scalars(sa.select(User).where(User.name == to)).one_or_none()
+        if user is None or user.address_sealed is None:
+            raise Failed(f"There is no desk user {to!r} with an address; `digest users add` makes one.")
+        examined = checks.examine(session, found.id, newsletter, built.renderer, base_url=built.settings.web.base_url)
+        if examined.rendered is None:
+            raise Failed("; ".join(finding.why for finding in examined.blocking))
+        built.outbox.post_rendered(
+            session,
+            kind=TEST,
+            newsletter=newsletter.slug,
+            issue_id=found.id,
+            user_id=user.id,
+            rendered=replace(examined.rendered, subject=f"[Test] {examined.rendered.subject}"),
+            now=built.clock(),
+        )
+        log.append(session, at=built.clock(), who=operator(), action="test-send", about=found.name)
+    out.print(f"{found.name} waits in the outbox for {to}; a worker sends it")
+
+
+@app.command()
+def approve(issue: IssueName = None) -> None:
+    """Approve an issue: it goes out at its hour. For a held one this is the override."""
+    built = house()
+    found, newsletter = find_issue(built, issue)
+    findings = _findings(built, found, newsletter)
+    with built.database.write() as session:
+        result = control.approve(
+            session,
+            found.id,
+            who=operator(),
+            now=built.clock(),
+            findings=findings,
+            expected_revision=found.revision,
+        )
+    local = found.send_at.astimezone(newsletter.timezone)
+    settle(result, f"{found.name} is approved and goes out on {local:%A %Y-%m-%d at %H:%M %Z}.")
+
+
+@app.command()
+def send(
+    issue: IssueName = None,
+    now: Annotated[bool, typer.Option("--now", help="At once, not at its hour.")] = False,
+) -> None:
+    """Send an approved issue from this process, and watch it. Called again, it goes on where it was."""
+    built = house()
+    found, newsletter = find_issue(built, issue)
+    worker = built.worker()
+    published = publish(
+        built.database,
+        found.id,
+        newsletter,
+        built.renderer,
+        built.settings.web.base_url,
+        built.clock(),
+        who=operator(),
+        at_once=now,
+    )
+    if isinstance(published, Refused):
+        raise Failed(published.reason)
+    out.print(f"{found.name}: {published.audience} readers")
+    stopping = asyncio.Event()
+    watching = _watch(built, found.id)
+    run = asyncio.run(_alongside(worker.send_issue(found.id, newsletter.slug, stopping), watching))
+    books = _books(built, found.id)
+    _print_equation(found.name, _state(built, found.id), books)
+    if run is None and not books.closes:
+        out.print("Another process is sending it; `digest status` shows how it goes.")
+    if run is not None and run.stopped:
+        raise Failed(f"Sending stopped: {run.stopped}. Call `digest send` again, or let `digest up` go on with it.")
+    if books.deferred:
+        out.print("Deferred readers are tried again by `digest up` or `digest worker`, or by calling this again later.")
+
+
+async def _alongside(work: Any, watching: Any) -> Any:
+    watcher = asyncio.create_task(watching)
+    try:
+        return await work
+    finally:
+        watcher.cancel()
+
+
+async def _watch(built: House, issue_id: int) -> None:
+    """A bar on a terminal, a line every ten seconds elsewhere."""
+    columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True, console=out, disable=not out.is_terminal) as bar:
+        task = bar.add_task("sending")
+        while True:
+            books = await asyncio.to_thread(_books, built, issue_id)
+            settled = books.accepted + books.rejected + books.excluded + books.unknown
+            bar.update(task, total=books.audience, completed=settled)
+            if not out.is_terminal:
+                out.print(f"{settled} of {books.audience} readers settled")
+            await asyncio.sleep(0.5 if out.is_terminal else 10)
+
+
+@app.command()
+def pause(issue: IssueName = None) -> None:
+    """Stop an issue that is being sent, for now."""
+    _step(issue, control.pause, "is paused; `digest resume` goes on")
+
+
+@app.command()
+def resume(issue: IssueName = None) -> None:
+    """Go on sending a paused issue, where it stopped."""
+    _step(issue, control.resume, "goes on")
+
+
+@app.command()
+def cancel(issue: IssueName = None) -> None:
+    """End an issue for good: what has not left does not leave."""
+    _step(issue, control.cancel, "is cancelled")
+
+
+def _step(name: str | None, act: Any, done: str) -> None:
+    built = house()
+    found, _ = find_issue(built, name)
+    with built.database.write() as session:
+        result: Done | Refused = act(session, found.id, who=operator(), now=built.clock())
+    settle(result, f"{found.name} {done}.")
+
+
+@app.command()
+def status(issue: IssueName = None, as_json: Json = False) -> None:
+    """Print an issue's closing equation, and the deliveries whose outcome is unknown."""
+    built = house()
+    found, _ = find_issue(built, issue)
+    books = _books(built, found.id)
+    if as_json:
+        print_json({"name": found.name, **asdict(books), "state": found.state.value, "closes": books.closes})
+        return
+    _print_equation(found.name, found.state, books)
+    if found.hold_reason:
+        out.print(f"why: {found.hold_reason}")
+    _print_unknown(built, found.id)
+
+
+def _books(built: House, issue_id: int) -> Equation:
+    with built.database.read() as session:
+        return equation(session, issue_id)
+
+
+def _state(built: House, issue_id: int) -> IssueState:
+    with built.database.read() as session:
+        return session.get_one(Issue, issue_id).state
+
+
+def _print_equation(name: str, state: IssueState, books: Equation) -> None:
+    out.print(f"{name}: {state.value}")
+    sides = (
+        f"{books.accepted} accepted + {books.rejected} rejected + {books.excluded} excluded + {books.unknown} unknown"
+    )
+    sign = "=" if books.closes else "≠"
+    out.print(f"  audience {books.audience} {sign} {sides}")
+    if books.queued or books.deferred or books.committing:
+        out.print(f"  under way: {books.queued} queued, {books.deferred} deferred, {books.committing} committing")
+
+
+def _print_unknown(built: House, issue_id: int) -> None:
+    which = (Delivery.issue_id == issue_id, Delivery.letter == "issue", Delivery.state == DeliveryState.UNKNOWN)
+    with built.database.read() as session:
+        rows = session.execute(
+            sa.select(Delivery.id, Delivery.subscriber_id, Delivery.settled_at, Delivery.reply)
+            .where(*which)
+            .order_by(Delivery.id)
+            .limit(UNKNOWN_SHOWN)
+        ).all()
+    if rows:
+        print_table(
+            ("delivery", "subscriber", "at", "what is known"), rows, title="unknown; never sent again by itself"
+        )
+
+
+@app.command()
+def schedule(
+    newsletter: NewsletterName = None,
+    count: Annotated[int, typer.Option(min=1, max=100, help="How many sends.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """Print the next sends, in the newsletter's own time and in UTC."""
+    built = house()
+    found = {one.slug: next_sends(one, built.clock(), count) for one in newsletters(built, newsletter)}
+    if as_json:
+        print_json({slug: [_send_as_json(one) for one in sends] for slug, sends in found.items()})
+        return
+    for slug, sends in found.items():
+        rows = [
+            (
+                str(one.week),
+                f"{one.local:%a %Y-%m-%d %H:%M %Z}",
+                f"{one.utc:%a %Y-%m-%d %H:%M} UTC",
+                f"after skipping {', '.join(map(str, one.skipped))}" if one.skipped else "",
+            )
+            for one in sends
+        ]
+        print_table(("issue", "local", "UTC", ""), rows, title=slug)
+
+
+def _send_as_json(one: Any) -> dict[str, Any]:
+    return {
+        "week": str(one.week),
+        "local": one.local.isoformat(),
+        "utc": one.utc.isoformat(),
+        "skipped": [str(week) for week in one.skipped],
+    }

@@ -1,0 +1,73 @@
+"""The database's schema over time: brought up to date at every start, refused where it is newer than this program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection
+
+from subscribers.db import Database
+
+_LOCK = 0x64696765
+"""PostgreSQL's advisory lock that lets one process at a time change the schema."""
+
+
+class BadDatabase(Exception):  # noqa: N818 -- it reads as what it is where it is caught.
+    """The database cannot be used; the message is a sentence that says why and what to do."""
+
+
+def upgrade(database: Database) -> None:
+    """Bring the schema up to date; several processes may do so at once. Raises `BadDatabase`."""
+    try:
+        with database.engine.connect().execution_options(digest_begin="IMMEDIATE") as connection, connection.begin():
+            if not database.is_sqlite:
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            if _is_newer(connection):
+                raise BadDatabase(_NEWER)
+            command.upgrade(_config(connection), "head")
+    except sa.exc.OperationalError as error:
+        raise BadDatabase(f"the database cannot be reached or opened: {_short(error)}") from error
+
+
+def trouble(database: Database) -> str | None:
+    """Why the database cannot be worked with now, in a sentence; none when it can."""
+    try:
+        with database.engine.connect() as connection:
+            if _is_newer(connection):
+                return _NEWER
+            if MigrationContext.configure(connection).get_current_revision() != _scripts().get_current_head():
+                return "the database's schema is older than this program; start `digest up` or any role once"
+    except sa.exc.OperationalError as error:
+        return f"the database cannot be reached or opened: {_short(error)}"
+    return None
+
+
+_NEWER = (
+    "the database was made by a newer version of this program; install that version, or restore the backup that "
+    "belongs to this one"
+)
+
+
+def _short(error: sa.exc.OperationalError) -> str:
+    return " ".join(str(error.orig).split())
+
+
+def _is_newer(connection: Connection) -> bool:
+    current = MigrationContext.configure(connection).get_current_revision()
+    return current is not None and current not in {script.revision for script in _scripts().walk_revisions()}
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(Path(__file__).parent))
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.attributes["connection"] = connection
+    return config

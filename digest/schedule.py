@@ -1,0 +1,52 @@
+"""APScheduler: ticks without rules. The database decides what a tick does; a doubled or missed one is harmless."""
+
+from __future__ import annotations
+
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.cron import CronTrigger
+
+from digest.issues.plan import tick
+from digest.settings import Newsletter
+from digest.wiring import House
+
+log = structlog.get_logger()
+
+
+def make_scheduler(house: House) -> BackgroundScheduler:
+    """A scheduler that wakes the planner of each newsletter every minute, on the minute, and tidies once a day.
+
+    Start it with `start()`, end it with `shutdown()`. Several of them on one database are harmless.
+    """
+    scheduler = BackgroundScheduler(
+        timezone="UTC",
+        # A late tick is as good as one in time, and many late ones are as good as one (trap T10: the default forgets
+        # whatever is later than a second).
+        job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+    )
+    for newsletter in house.settings.newsletters.values():
+        scheduler.add_job(
+            tick_once, CronTrigger(second=0, timezone="UTC"), args=[house, newsletter], id=f"tick {newsletter.slug}"
+        )
+    scheduler.add_job(tidy_once, CronTrigger(hour=3, minute=30, timezone="UTC"), args=[house], id="tidy")
+    return scheduler
+
+
+def tick_once(house: House, newsletter: Newsletter) -> None:
+    """Do what is due for a newsletter now, and say what was done."""
+    try:
+        for act in tick(house.hands(), newsletter, house.clock()):
+            if act.said:
+                log.info("planner", newsletter=newsletter.slug, did=act.said)
+    except Exception as error:  # noqa: BLE001 -- one bad tick must not end the ticking; the next one asks again.
+        log.error("a tick failed", newsletter=newsletter.slug, why=f"{type(error).__name__}: {_first_line(error)}")
+
+
+def tidy_once(house: House) -> None:
+    """Forget the sign-ups that were never confirmed (O-25)."""
+    removed = house.service.purge(house.clock())
+    log.info("tidied", unconfirmed=removed)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200]

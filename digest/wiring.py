@@ -1,0 +1,151 @@
+"""The only place that builds things: from settings to a house whose rooms know each other."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from digest import migrations
+from digest.gather.refresh import SourceReport, refresh
+from digest.issues.plan import Hands
+from digest.mail.outbox import LedgerOutbox
+from digest.mail.render import Renderer
+from digest.mail.send import Engine
+from digest.queue import Worker
+from digest.settings import Newsletter, Settings
+from digest.web.app import Parts
+from subscribers.db import Database
+from subscribers.keys import Keys, read_keys
+from subscribers.pages import Pages
+from subscribers.service import NewsletterInfo, Service
+from subscribers.vault import Vault
+from subscribers.web import public_routes
+
+Clock = Callable[[], dt.datetime]
+
+
+def utc_now() -> dt.datetime:
+    """The clock of every process that is not a test."""
+    return dt.datetime.now(dt.UTC)
+
+
+class NeedsPrivateKey(Exception):  # noqa: N818 -- it reads as what it is where it is caught.
+    """A process that sends was given keys without the private one."""
+
+
+@dataclass(frozen=True)
+class House:
+    """Everything that a command or a role works with."""
+
+    settings: Settings
+    keys: Keys = field(repr=False)
+    database: Database
+    vault: Vault
+    outbox: LedgerOutbox
+    service: Service
+    renderer: Renderer
+    clock: Clock
+
+    def newsletter(self, slug: str) -> Newsletter:
+        """The newsletter of that slug. Raises `KeyError`."""
+        return self.settings.newsletters[slug]
+
+    def gather(self, newsletter: Newsletter, now: dt.datetime) -> list[SourceReport]:
+        """Read every source of a newsletter."""
+        return refresh(self.database, newsletter, self.settings.fetch, now)
+
+    def hands(self) -> Hands:
+        """What the planner acts with."""
+        return Hands(
+            database=self.database,
+            renderer=self.renderer,
+            base_url=self.settings.web.base_url,
+            reminders=self.outbox,
+            gather=self.gather,
+            prepare=self.vault.prepare,
+            interval=self.settings.fetch.interval,
+        )
+
+    def worker(self) -> Worker:
+        """The sender's loop. Raises `NeedsPrivateKey` where this process cannot read addresses."""
+        if self.keys.private is None:
+            raise NeedsPrivateKey(
+                "this process has keys without `private` and cannot read addresses; sending needs the whole keys file"
+            )
+        return Worker(
+            database=self.database,
+            vault=self.vault,
+            renderer=self.renderer,
+            links=self.service.links,
+            newsletters=self.settings.newsletters,
+            engine=Engine(self.database, self.settings.smtp, self.clock),
+        )
+
+    def parts(self) -> Parts:
+        """What the pages are given."""
+        folders = template_folders(self.settings, "web")
+        first = next(iter(self.settings.newsletters.values()))
+        pages = Pages(folders, site_title=first.title, language=first.language, direction=first.direction)
+        return Parts(
+            settings=self.settings,
+            database=self.database,
+            vault=self.vault,
+            keys=self.keys,
+            renderer=self.renderer,
+            outbox=self.outbox,
+            pages=pages,
+            static=[folder / "static" for folder in folders if (folder / "static").is_dir()],
+            public_routes=public_routes(self.service, pages, self.clock),
+            clock=self.clock,
+            unready=lambda: migrations.trouble(self.database),
+        )
+
+
+def build(settings: Settings, clock: Clock = utc_now) -> House:
+    """Build a house on a database that is brought up to date first.
+
+    Raises `subscribers.keys.BadKeys`, `digest.migrations.BadDatabase`.
+    """
+    keys = read_keys(settings.keys)
+    database = Database(settings.database.url)
+    migrations.upgrade(database)
+    vault = Vault(database, keys)
+    outbox = LedgerOutbox(vault)
+    infos = {slug: _info(newsletter) for slug, newsletter in settings.newsletters.items()}
+    return House(
+        settings=settings,
+        keys=keys,
+        database=database,
+        vault=vault,
+        outbox=outbox,
+        service=Service(database, vault, keys, outbox, settings.web.base_url, infos),
+        renderer=Renderer(template_folders(settings, "email")),
+        clock=clock,
+    )
+
+
+def template_folders(settings: Settings, kind: str) -> list[Path]:
+    """Where templates of a kind (`email`, `web`) are looked for: the newsroom's own folder first, then ours."""
+    own = [settings.templates / kind] if settings.templates else []
+    return [*own, _packaged() / kind]
+
+
+def _packaged() -> Path:
+    """Our templates: beside the code in an installed package, at the top of the repository otherwise."""
+    here = Path(__file__).parent
+    installed = here / "templates"
+    return installed if installed.is_dir() else here.parent / "templates"
+
+
+def _info(newsletter: Newsletter) -> NewsletterInfo:
+    return NewsletterInfo(
+        slug=newsletter.slug,
+        title=newsletter.title,
+        description=newsletter.description,
+        language=newsletter.language,
+        direction=newsletter.direction,
+        publisher=newsletter.publisher,
+        wording=f"Send me {newsletter.title} by e-mail. {newsletter.description}".strip(),
+    )
