@@ -1,0 +1,202 @@
+"""An issue's states and every legal step between them, each taken by somebody and logged.
+
+The functions work in the caller's transaction and lock the issue's row, so of two people at once the second sees what
+the first has done.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from digest.issues import log
+from digest.issues.outcomes import Done, Finding, Refused
+from digest.issues.text import one_line
+from digest.models import Delivery, DeliveryState, Issue, IssueState, Item
+
+
+class Step(enum.StrEnum):
+    """What can be done with a whole issue."""
+
+    APPROVE = "approve"
+    WITHDRAW = "withdraw"
+    HOLD = "hold"
+    FREEZE = "freeze"
+    """Its audience is frozen and it starts to go out: `publish`."""
+    PAUSE = "pause"
+    RESUME = "resume"
+    CANCEL = "cancel"
+    FINISH = "finish"
+    """The last delivery is settled: the sending room's step."""
+
+
+STEPS: dict[tuple[IssueState, Step], IssueState] = {
+    (IssueState.DRAFT, Step.APPROVE): IssueState.APPROVED,
+    (IssueState.HELD, Step.APPROVE): IssueState.APPROVED,
+    (IssueState.APPROVED, Step.WITHDRAW): IssueState.DRAFT,
+    (IssueState.DRAFT, Step.HOLD): IssueState.HELD,
+    (IssueState.HELD, Step.HOLD): IssueState.HELD,
+    (IssueState.APPROVED, Step.HOLD): IssueState.HELD,
+    (IssueState.APPROVED, Step.FREEZE): IssueState.SENDING,
+    # Only where the newsletter says `unapproved = "send"`; `publish` asks.
+    (IssueState.DRAFT, Step.FREEZE): IssueState.SENDING,
+    (IssueState.SENDING, Step.PAUSE): IssueState.PAUSED,
+    (IssueState.PAUSED, Step.RESUME): IssueState.SENDING,
+    (IssueState.DRAFT, Step.CANCEL): IssueState.CANCELLED,
+    (IssueState.HELD, Step.CANCEL): IssueState.CANCELLED,
+    (IssueState.APPROVED, Step.CANCEL): IssueState.CANCELLED,
+    (IssueState.SENDING, Step.CANCEL): IssueState.CANCELLED,
+    (IssueState.PAUSED, Step.CANCEL): IssueState.CANCELLED,
+    (IssueState.SENDING, Step.FINISH): IssueState.SENT,
+}
+
+STANDING = {
+    IssueState.DRAFT: "is a draft",
+    IssueState.HELD: "is held",
+    IssueState.APPROVED: "is approved",
+    IssueState.SENDING: "is being sent",
+    IssueState.PAUSED: "is paused in the middle of being sent",
+    IssueState.SENT: "has been sent",
+    IssueState.CANCELLED: "was cancelled",
+}
+_CANCELLED = "the issue was cancelled before this copy left"
+
+
+def approve(
+    session: Session,
+    issue_id: int,
+    *,
+    who: str,
+    now: dt.datetime,
+    findings: Sequence[Finding] = (),
+    expected_revision: int | None = None,
+) -> Done | Refused:
+    """Let the issue go out at its hour. A held one may be approved by a person: that is the override, and it is logged.
+
+    `findings` are what `checks.check` says about this revision: one that blocks refuses the approval.
+    """
+    issue = locked(session, issue_id)
+    if isinstance(issue, Refused):
+        return issue
+    if issue.state is IssueState.APPROVED:
+        return _done(issue, f"It was already approved by {issue.approved_by}.")
+    held = issue.hold_reason if issue.state is IssueState.HELD else ""
+    refused = _refused(issue, Step.APPROVE) or stale(issue, expected_revision) or _unready(session, issue, findings)
+    if refused:
+        return refused
+    issue.approved_at, issue.approved_by, issue.hold_reason = now, one_line(who), ""
+    detail = f"revision {issue.revision}" + (f"; overrides the hold: {held}" if held else "")
+    return _take(session, issue, Step.APPROVE, who=who, now=now, detail=detail)
+
+
+def withdraw(session: Session, issue_id: int, *, who: str, now: dt.datetime) -> Done | Refused:
+    """Take the approval back: the issue is a draft again."""
+    issue = _ready(session, issue_id, Step.WITHDRAW)
+    if isinstance(issue, Refused):
+        return issue
+    issue.approved_at = issue.approved_by = None
+    return _take(session, issue, Step.WITHDRAW, who=who, now=now)
+
+
+def hold(session: Session, issue_id: int, *, reason: str, who: str, now: dt.datetime) -> Done | Refused:
+    """Stop the issue from going out until a person approves it; an approval it had is gone."""
+    issue = _ready(session, issue_id, Step.HOLD)
+    if isinstance(issue, Refused):
+        return issue
+    if not one_line(reason):
+        return Refused("Say why it is held: whoever comes next will want to know.")
+    issue.hold_reason = one_line(reason)
+    issue.approved_at = issue.approved_by = None
+    return _take(session, issue, Step.HOLD, who=who, now=now, detail=issue.hold_reason)
+
+
+def pause(session: Session, issue_id: int, *, who: str, now: dt.datetime) -> Done | Refused:
+    """Stop sending for now; what has not left yet waits."""
+    issue = _ready(session, issue_id, Step.PAUSE)
+    return issue if isinstance(issue, Refused) else _take(session, issue, Step.PAUSE, who=who, now=now)
+
+
+def resume(session: Session, issue_id: int, *, who: str, now: dt.datetime) -> Done | Refused:
+    """Go on sending a paused issue, where it stopped."""
+    issue = _ready(session, issue_id, Step.RESUME)
+    return issue if isinstance(issue, Refused) else _take(session, issue, Step.RESUME, who=who, now=now)
+
+
+def cancel(session: Session, issue_id: int, *, who: str, now: dt.datetime) -> Done | Refused:
+    """End the issue for good. Copies that have not left are excluded, so that the closing equation still closes."""
+    issue = _ready(session, issue_id, Step.CANCEL)
+    if isinstance(issue, Refused):
+        return issue
+    stopped = _exclude_waiting(session, issue.id, now)
+    issue.finished_at = now
+    detail = f"{stopped} copies stopped" if issue.frozen_at else ""
+    return _take(session, issue, Step.CANCEL, who=who, now=now, detail=detail)
+
+
+def locked(session: Session, issue_id: int) -> Issue | Refused:
+    """The issue as it stands now, its row locked for this transaction."""
+    # SQLite knows no row locks and needs none: `Database.write` holds its one write lock from the start.
+    query = sa.select(Issue).where(Issue.id == issue_id).with_for_update()
+    issue = session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+    return issue or Refused("There is no such issue.")
+
+
+def stale(issue: Issue, expected: int | None) -> Refused | None:
+    """The refusal where somebody works from another revision than the one that stands; none where they do not."""
+    if expected is None or expected == issue.revision:
+        return None
+    return Refused(
+        f"Somebody changed {issue.name} in the meantime: it stands at revision {issue.revision}, and this was made from"
+        f" revision {expected}. Load it again and look at what is new."
+    )
+
+
+def _ready(session: Session, issue_id: int, step: Step) -> Issue | Refused:
+    issue = locked(session, issue_id)
+    return issue if isinstance(issue, Refused) else _refused(issue, step) or issue
+
+
+def _refused(issue: Issue, step: Step) -> Refused | None:
+    if (issue.state, step) in STEPS:
+        return None
+    possible = sorted(step for state, step in STEPS if state is issue.state and step not in (Step.FREEZE, Step.FINISH))
+    hint = f" What can be done now: {', '.join(possible)}." if possible else ""
+    return Refused(f"Cannot {step} {issue.name}: it {STANDING[issue.state]}.{hint}")
+
+
+def _unready(session: Session, issue: Issue, findings: Sequence[Finding]) -> Refused | None:
+    blocking = tuple(finding for finding in findings if finding.level == "blocks")
+    if blocking:
+        first = f"{blocking[0].where}: {blocking[0].why}"
+        return Refused(f"{issue.name} has {len(blocking)} finding(s) that block it, first {first}", blocking)
+    included = sa.select(Item.id).where(Item.issue_id == issue.id, Item.included)
+    if not session.scalar(sa.select(included.exists())):
+        return Refused(f"{issue.name} has no story in it; include at least one before it is approved.")
+    return None
+
+
+def _take(session: Session, issue: Issue, step: Step, *, who: str, now: dt.datetime, detail: str = "") -> Done:
+    issue.state = STEPS[issue.state, step]
+    log.append(session, at=now, who=who, action=step.value, about=issue.name, detail=detail)
+    session.flush()
+    return _done(issue)
+
+
+def _done(issue: Issue, note: str = "") -> Done:
+    return Done(issue.id, issue.revision, issue.state, note)
+
+
+def _exclude_waiting(session: Session, issue_id: int, now: dt.datetime) -> int:
+    waiting = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
+    change = (
+        sa.update(Delivery)
+        .where(Delivery.issue_id == issue_id, Delivery.letter == "issue", Delivery.state.in_(waiting))
+        .values(state=DeliveryState.EXCLUDED, settled_at=now, reply=_CANCELLED)
+        .execution_options(synchronize_session=False)
+    )
+    stopped: int = session.connection().execute(change).rowcount
+    return stopped

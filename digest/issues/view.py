@@ -1,0 +1,125 @@
+"""An issue's rows become the values that its templates use, and nothing that could tell on a reader."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, selectinload
+
+from digest.issues.edit import reading_order
+from digest.issues.text import one_line, paragraphs
+from digest.mail.render import IssueView, SectionView, StoryView
+from digest.models import Issue, Item, Post
+from digest.settings import Newsletter
+from digest.weeks import Week
+
+# Under these the last two labels of a host are nobody's own: `bbc.co.uk` is a site, `co.uk` is not.
+_SECOND_LEVELS = frozenset({"ac", "co", "com", "edu", "gov", "net", "ne", "or", "org"})
+_COUNTRY_LETTERS = 2
+
+
+def view(session: Session, issue_id: int, newsletter: Newsletter, base_url: str) -> IssueView:
+    """The issue as readers will see it, dates in the newsletter's zone. Raises `NoResultFound` if there is none."""
+    issue = session.execute(
+        sa.select(Issue)
+        .where(Issue.id == issue_id)
+        .options(selectinload(Issue.items).selectinload(Item.post))
+        .execution_options(populate_existing=True)
+    ).scalar_one()
+    included = [item for item in reading_order(issue.items, newsletter.sections) if item.included]
+    lead = next((item for item in included if item.section == ""), None)
+    return IssueView(
+        name=issue.name,
+        newsletter_title=_safe(newsletter.title),
+        description=_safe(newsletter.description),
+        publisher=newsletter.publisher,
+        language=newsletter.language,
+        direction=newsletter.direction,
+        date=newsletter.calendar.send_date(Week.parse(issue.week)),
+        subject=_safe(issue.subject),
+        preheader=_safe(issue.preheader),
+        introduction=tuple(_safe(paragraph) for paragraph in paragraphs(issue.introduction)),
+        lead=_story(lead, newsletter) if lead else None,
+        sections=_sections([item for item in included if item is not lead], newsletter),
+        archive_url=f"{base_url}/issues/{issue.name}",
+        home_url=f"{base_url}/",
+        issues_url=f"{base_url}/issues/",
+        feed_url=f"{base_url}/feed.xml",
+    )
+
+
+def stories(shown: IssueView) -> tuple[StoryView, ...]:
+    """All stories of an issue in the order in which they are read."""
+    rest = (story for section in shown.sections for story in section.stories)
+    return (*([shown.lead] if shown.lead else []), *rest)
+
+
+def foreign_image(post: Post, newsletter: Newsletter) -> str | None:
+    """The host of a post's picture where it is not the post's own site or a source's; none where all is well.
+
+    Loading it would tell a third party who reads (F-40), so such a picture is left out.
+    """
+    if not post.image_url:
+        return None
+    parts = urlsplit(post.image_url)
+    homes = {_site(host) for host in _hosts([post.link, *(source.url for source in newsletter.sources)])}
+    if parts.scheme in ("https", "http") and parts.hostname and _site(parts.hostname) in homes:
+        return None
+    return parts.hostname or "no host"
+
+
+def _sections(items: Sequence[Item], newsletter: Newsletter) -> tuple[SectionView, ...]:
+    headings = dict.fromkeys(item.section for item in items)
+    return tuple(
+        SectionView(_safe(heading), tuple(_story(item, newsletter) for item in items if item.section == heading))
+        for heading in headings
+    )
+
+
+def _story(item: Item, newsletter: Newsletter) -> StoryView:
+    post = item.post
+    has_image = bool(post.image_url) and foreign_image(post, newsletter) is None
+    return StoryView(
+        headline=_safe(item.headline),
+        summary=_safe(item.summary),
+        link=_safe_link(post.link),
+        published=_local(post.published_at, newsletter),
+        byline=_safe(post.byline),
+        language=post.language if post.language != newsletter.language else "",
+        image_url=_safe_link(post.image_url) if has_image else "",
+        image_alt=_safe(post.image_alt) if has_image else "",
+        image_caption=_safe(post.image_caption) if has_image else "",
+    )
+
+
+def _local(instant: dt.datetime, newsletter: Newsletter) -> dt.datetime:
+    return instant.astimezone(newsletter.timezone)
+
+
+def _safe(text: str) -> str:
+    """One clean line that no reader's link can be written into.
+
+    The slots of the rendered mail begin and end with two at-signs; a headline that has them must not become one.
+    """
+    return re.sub("@(?=@)", "@ ", one_line(text))
+
+
+def _safe_link(url: str) -> str:
+    return url.replace("@@", "%40%40")
+
+
+def _hosts(urls: Sequence[str]) -> set[str]:
+    return {host for host in (urlsplit(url).hostname for url in urls) if host}
+
+
+def _site(host: str) -> str:
+    """The part of a host name that one owner has, by rule of thumb: `gdb.rferl.org` belongs to `rferl.org`."""
+    labels = host.lower().rstrip(".").split(".")
+    if labels[-1].isdigit() or ":" in host:
+        return host
+    nobodys = len(labels[-1]) == _COUNTRY_LETTERS and len(labels) > _COUNTRY_LETTERS and labels[-2] in _SECOND_LEVELS
+    return ".".join(labels[-3:] if nobodys else labels[-2:])

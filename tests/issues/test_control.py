@@ -1,0 +1,145 @@
+"""The states of an issue: every step that is legal happens, every other is refused and changes nothing."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from digest.issues import control
+from digest.issues.control import STANDING, STEPS, Step
+from digest.issues.outcomes import Done, Finding, Refused
+from digest.models import Delivery, DeliveryState, IssueState
+from tests.issues.newsroom import HOUR, THURSDAY, House
+
+BY: dict[str, Any] = {"who": "Ada", "now": THURSDAY}
+DOORS: dict[Step, Callable[..., Done | Refused]] = {
+    Step.APPROVE: control.approve,
+    Step.WITHDRAW: control.withdraw,
+    Step.HOLD: control.hold,
+    Step.PAUSE: control.pause,
+    Step.RESUME: control.resume,
+    Step.CANCEL: control.cancel,
+}
+REPEATED = (IssueState.APPROVED, Step.APPROVE)
+"""Approving twice is no step and no mistake."""
+
+
+@pytest.fixture
+def issue_id(thursday: House) -> int:
+    return thursday.draft().issue_id
+
+
+def do(house: House, change: Callable[..., Done | Refused], *args: object, **values: object) -> Done | Refused:
+    with house.database.write() as session:
+        return change(session, *args, **(BY | values))
+
+
+def take(house: House, step: Step, issue_id: int) -> Done | Refused:
+    return do(house, DOORS[step], issue_id, **({"reason": "a doubt"} if step is Step.HOLD else {}))
+
+
+def test_a_step_is_taken_exactly_where_it_is_legal(thursday: House, issue_id: int) -> None:
+    for state, step in itertools.product(IssueState, DOORS):
+        thursday.set(issue_id, state=state)
+        logged = len(thursday.log())
+        result = take(thursday, step, issue_id)
+        if (state, step) in STEPS:
+            assert isinstance(result, Done)
+            assert result.state is thursday.issue(issue_id).state is STEPS[state, step]
+            assert thursday.log()[-1].action == step
+        elif (state, step) != REPEATED:
+            assert isinstance(result, Refused)
+            assert result.reason.startswith(f"Cannot {step} watchdog/2026-W47: it {STANDING[state]}.")
+            assert thursday.issue(issue_id).state is state
+            assert len(thursday.log()) == logged
+
+
+def test_every_state_can_be_named_and_sent_and_cancelled_are_final() -> None:
+    assert set(STANDING) == set(IssueState)
+    assert {state for state, _ in STEPS} == set(IssueState) - {IssueState.SENT, IssueState.CANCELLED}
+
+
+def test_an_approval_names_who_and_when_and_of_which_revision(thursday: House, issue_id: int) -> None:
+    assert do(thursday, control.approve, issue_id, expected_revision=1) == Done(issue_id, 1, IssueState.APPROVED)
+    issue = thursday.issue(issue_id)
+    assert (issue.approved_by, issue.approved_at) == ("Ada", THURSDAY)
+    assert thursday.log()[-1].detail == "revision 1"
+    again = do(thursday, control.approve, issue_id, who="Ben")
+    assert isinstance(again, Done)
+    assert again.note == "It was already approved by Ada."
+    assert thursday.issue(issue_id).approved_by == "Ada"
+
+
+def test_approving_a_held_issue_is_an_override_and_logged(thursday: House, issue_id: int) -> None:
+    do(thursday, control.hold, issue_id, reason="The feed\nwas down")
+    assert thursday.issue(issue_id).hold_reason == "The feed was down"
+    assert isinstance(do(thursday, control.approve, issue_id), Done)
+    assert thursday.issue(issue_id).hold_reason == ""
+    assert thursday.log()[-1].detail == "revision 1; overrides the hold: The feed was down"
+
+
+def test_a_hold_needs_a_reason_and_ends_the_approval(thursday: House, issue_id: int) -> None:
+    do(thursday, control.approve, issue_id)
+    assert isinstance(do(thursday, control.hold, issue_id, reason=" \n"), Refused)
+    assert thursday.issue(issue_id).state is IssueState.APPROVED
+    do(thursday, control.hold, issue_id, reason="A doubt")
+    issue = thursday.issue(issue_id)
+    assert (issue.state, issue.approved_by, issue.approved_at) == (IssueState.HELD, None, None)
+
+
+def test_a_withdrawn_approval_leaves_a_draft(thursday: House, issue_id: int) -> None:
+    do(thursday, control.approve, issue_id)
+    do(thursday, control.withdraw, issue_id)
+    issue = thursday.issue(issue_id)
+    assert (issue.state, issue.approved_by, issue.approved_at) == (IssueState.DRAFT, None, None)
+
+
+def test_what_blocks_refuses_the_approval_and_what_warns_does_not(thursday: House, issue_id: int) -> None:
+    blocks = Finding("blocks", "subject", "There is none.", "Write one.")
+    warns = Finding("warns", "story 1", "It has no summary.", "Write one.")
+    result = do(thursday, control.approve, issue_id, findings=[warns, blocks])
+    assert isinstance(result, Refused)
+    assert result.findings == (blocks,)
+    assert "subject: There is none." in result.reason
+    assert isinstance(do(thursday, control.approve, issue_id, findings=[warns]), Done)
+
+
+def test_an_issue_without_a_story_cannot_be_approved(house: House) -> None:
+    house.source("https://news.example/feed")
+    house.source("https://news.example/trouble")
+    made = house.draft()
+    result = do(house, control.approve, made.issue_id)
+    assert isinstance(result, Refused)
+    assert "has no story in it" in result.reason
+
+
+def test_another_revision_than_was_seen_cannot_be_approved(thursday: House, issue_id: int) -> None:
+    thursday.set(issue_id, revision=2)
+    result = do(thursday, control.approve, issue_id, expected_revision=1)
+    assert isinstance(result, Refused)
+    assert "stands at revision 2" in result.reason
+
+
+def test_cancelling_in_the_middle_stops_what_waits_and_keeps_the_rest(thursday: House, issue_id: int) -> None:
+    states = list(DeliveryState)
+    with thursday.database.write() as session:
+        for number, state in enumerate(states):
+            row = {"letter": "issue", "newsletter": "watchdog", "issue_id": issue_id, "subscriber_id": number + 1}
+            times = {"due_at": THURSDAY, "created_at": THURSDAY, "give_up_at": THURSDAY + HOUR}
+            session.add(Delivery(public_id=bytes([number]) * 16, state=state, **row, **times))
+    thursday.set(issue_id, state=IssueState.SENDING, frozen_at=THURSDAY, audience=len(states))
+    assert isinstance(do(thursday, control.cancel, issue_id), Done)
+    with thursday.database.read() as session:
+        found = {row.subscriber_id: row for row in session.query(Delivery)}
+        for number, state in enumerate(states):
+            waiting = state in (DeliveryState.QUEUED, DeliveryState.DEFERRED)
+            assert found[number + 1].state is (DeliveryState.EXCLUDED if waiting else state)
+            assert (found[number + 1].settled_at == THURSDAY) is waiting
+    assert thursday.log()[-1].detail == "2 copies stopped"
+    assert thursday.issue(issue_id).finished_at == THURSDAY
+
+
+def test_what_is_not_there_is_refused(house: House) -> None:
+    for step in DOORS:
+        assert take(house, step, 999) == Refused("There is no such issue.")
