@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
@@ -29,6 +30,11 @@ class Roles:
 
 class Server(uvicorn.Server):
     """The web server, without signal handlers of its own: a signal ends all roles of the process together."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve, and say so."""
+        await super().startup(sockets)
+        log.info("pages are served", host=self.config.host, port=self.config.port)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -36,7 +36,9 @@ def tick_once(house: House, newsletter: Newsletter) -> None:
     """Do what is due for a newsletter now, and say what was done."""
     try:
         for act in tick(house.hands(), newsletter, house.clock()):
-            if act.said:
+            if act.failure:
+                log.error("planner", newsletter=newsletter.slug, failed=act.failure)
+            elif act.said:
                 log.info("planner", newsletter=newsletter.slug, did=act.said)
     except Exception as error:  # noqa: BLE001 -- one bad tick must not end the ticking; the next one asks again.
         log.error("a tick failed", newsletter=newsletter.slug, why=f"{type(error).__name__}: {_first_line(error)}")

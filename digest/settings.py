@@ -338,7 +338,7 @@ def parse(data: dict[str, Any], environ: Mapping[str, str], path: Path) -> Setti
     try:
         settings = Settings.model_validate(data)
     except ValidationError as error:
-        raise BadSettings(str(path), [*problems, *(_line(one) for one in error.errors())]) from None
+        raise BadSettings(str(path), [*problems, *_lines(error)]) from None
     if problems:
         raise BadSettings(str(path), problems)
     return _anchored(settings, path.absolute().parent)
@@ -352,6 +352,15 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
     if match := re.fullmatch(r"sqlite:///([^/:].*)", settings.database.url):
         update["database"] = DatabasePart(url=f"sqlite:///{folder / match[1]}")
     return settings.model_copy(update=update)
+
+
+def _lines(error: ValidationError) -> Iterator[str]:
+    """A line for each problem. A list whose members are all wrong is not called empty besides."""
+    found = error.errors()
+    for one in found:
+        inside = any(other is not one and other["loc"][: len(one["loc"])] == one["loc"] for other in found)
+        if not (one["type"] == "too_short" and inside):
+            yield _line(one)
 
 
 def _line(error: Any) -> str:

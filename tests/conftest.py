@@ -38,28 +38,47 @@ def postgres_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def sqlite_database(tmp_path: Path) -> Iterator[Database]:
-    """An empty SQLite database with all tables, in a file."""
-    database = Database(f"sqlite:///{tmp_path / 'digest.db'}")
+def sqlite_url(tmp_path: Path) -> str:
+    """Where an SQLite database may be; nothing is there yet."""
+    return f"sqlite:///{tmp_path / 'digest.db'}"
+
+
+@pytest.fixture
+def postgres_empty_url(postgres_url: str) -> Iterator[str]:
+    """A database without tables on the session's PostgreSQL server."""
+    name = f"test_{uuid.uuid4().hex}"
+    server = Database(postgres_url)
+    with server.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        yield server.url.set(database=name).render_as_string(hide_password=False)
+        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The address of an empty database, for the same test on both."""
+    found: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_empty_url")
+    return found
+
+
+def _with_tables(url: str) -> Iterator[Database]:
+    database = Database(url)
     Base.metadata.create_all(database.engine)
     yield database
     database.close()
 
 
 @pytest.fixture
-def postgres_database(postgres_url: str) -> Iterator[Database]:
-    """An empty database with all tables on the session's PostgreSQL server."""
-    name = f"test_{uuid.uuid4().hex}"
-    server = Database(postgres_url)
-    with server.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    database = Database(server.url.set(database=name))
-    Base.metadata.create_all(database.engine)
-    yield database
-    database.close()
-    with server.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
-    server.close()
+def sqlite_database(sqlite_url: str) -> Iterator[Database]:
+    """An SQLite database with all tables, in a file."""
+    yield from _with_tables(sqlite_url)
+
+
+@pytest.fixture
+def postgres_database(postgres_empty_url: str) -> Iterator[Database]:
+    """A PostgreSQL database with all tables."""
+    yield from _with_tables(postgres_empty_url)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -136,7 +136,7 @@ class House:
             clock=lambda: self.now,
             limits=LIMITS,
             owner=owner,
-            rng=random.Random(1),  # noqa: S311 -- tests want the same spread each time.
+            rng=random.Random(1),
         )
 
     def books(self, issue_id: int) -> Equation:

@@ -20,7 +20,7 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Moment:
-    """When the plan is asked: `command` is EHLO, MAIL, RCPT, DATA, BODY (once the text has begun), DOT, RSET or QUIT."""
+    """When the plan is asked: `command` is CONNECT, EHLO, MAIL, RCPT, DATA, BODY (the text has begun), DOT, RSET, …."""
 
     connection: int
     command: str

@@ -21,10 +21,14 @@ def test_an_instant_comes_back_in_utc(database: Database) -> None:
 
 
 def test_a_write_that_raises_leaves_nothing(database: Database) -> None:
-    with pytest.raises(RuntimeError), database.write() as session:
-        session.add(Lease(name="a", owner="me", until=UNTIL))
-        session.flush()
-        raise RuntimeError
+    def half_done() -> None:
+        with database.write() as session:
+            session.add(Lease(name="a", owner="me", until=UNTIL))
+            session.flush()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        half_done()
     with database.read() as session:
         assert session.scalar(sa.select(sa.func.count()).select_from(Lease)) == 0
 

@@ -1,5 +1,7 @@
 """The schema by migrations is the one the models describe; a newer database is refused."""
 
+from collections.abc import Iterator
+
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -10,9 +12,10 @@ from subscribers.db import Base, Database
 
 
 @pytest.fixture
-def empty(database: Database) -> Database:
-    Base.metadata.drop_all(database.engine)
-    return database
+def empty(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
+    yield database
+    database.close()
 
 
 def test_an_empty_database_becomes_what_the_models_describe(empty: Database) -> None:

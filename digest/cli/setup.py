@@ -13,6 +13,7 @@ import typer
 from digest import migrations
 from digest.cli.context import Failed, app, out, print_table, settings
 from digest.mail import selftest
+from digest.mail.headers import MUST_BE_SIGNED
 from digest.mail.render import Renderer
 from digest.mail.smtp import Interrupted, Limits, Refused, open_session
 from digest.models import SourceState
@@ -97,6 +98,30 @@ def init(
     out.print("next: edit digest.toml, then `digest doctor`, `digest users add NAME`, `digest up`")
 
 
+keys = typer.Typer(help="The keys file.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
+
+
+@keys.callback()
+def keys_options() -> None:
+    """Keep `keys` a group of commands, with room for more than one."""
+
+
+@keys.command("make")
+def make_keys_file(
+    if_missing: Annotated[bool, typer.Option("--if-missing", help="Being there already is no failure.")] = False,
+) -> None:
+    """Make the keys file that the settings name. One that is there is never overwritten."""
+    path = settings().keys
+    if path.exists():
+        if not if_missing:
+            raise Failed(f"{path} is there already; nothing was changed.")
+        out.print(f"{path} is there")
+        return
+    write_keys(path, make_keys())
+    out.print(f"wrote {path} (secret; keep a copy somewhere safe)")
+
+
 @app.command()
 def doctor() -> None:
     """Look everything over: keys, database, mail, relay, templates, sources. Exit code 1 where something is wrong."""
@@ -165,7 +190,7 @@ def _relay(smtp: Smtp) -> str:
         raise _Wrong(f"{smtp.host}:{smtp.port}: {error}") from error
     if smtp.security == "smtp+plain":
         return f"{said}, in the clear: right for this machine only"
-    return f"{said}, by TLS. See that it signs List-Unsubscribe and List-Unsubscribe-Post by DKIM (RFC 8058)"
+    return f"{said}, by TLS. See that its DKIM signature covers {', '.join(MUST_BE_SIGNED)}"
 
 
 def _links(found: Settings) -> str:

@@ -1,0 +1,150 @@
+"""The configuration: every wrong key is named at once, with what would be right, and nothing else is believed."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from digest.cli.setup import CONFIG
+from digest.settings import BadSettings, Newsletter, Settings, load, parse
+
+GOOD: dict[str, Any] = {
+    "title": "Watchdog",
+    "sender": "Watchdog <digest@example.org>",
+    "sources": [{"feed": "https://www.example.org/api/"}],
+}
+
+
+def settings(more: dict[str, Any] | None = None, environ: dict[str, str] | None = None, **newsletter: Any) -> Settings:
+    data = {"newsletters": {"watchdog": {**GOOD, **newsletter}}, **(more or {})}
+    return parse(data, environ or {}, Path("/etc/digest/digest.toml"))
+
+
+def problems(more: dict[str, Any] | None = None, environ: dict[str, str] | None = None, **newsletter: Any) -> list[str]:
+    with pytest.raises(BadSettings) as caught:
+        settings(more, environ, **newsletter)
+    return caught.value.problems
+
+
+def test_what_init_writes_is_good(tmp_path: Path) -> None:
+    path = tmp_path / "digest.toml"
+    path.write_text(CONFIG)
+    found = load(path, {})
+    assert found.keys == tmp_path / "digest.keys"
+    assert found.database.url == f"sqlite:///{tmp_path / 'digest.db'}"
+    assert found.newsletters["watchdog"].slug == "watchdog"
+
+
+def test_every_wrong_key_is_named_at_once() -> None:
+    found = problems(
+        {"smtp": {"url": "http://x", "conections": 3}, "web": {"port": "many"}, "colour": "red"},
+        {"DIGEST_FOO": "1"},
+        timezone="Europe/Pragu",
+        send="thursday at ten",
+        sender="nobody",
+        sources=[{"feed": "ftp://x"}, {"feed": "https://a.org", "page": "https://b.org"}],
+        unapproved="perhaps",
+        sned="thu 10:00",
+    )
+    text = "\n".join(found)
+    for wanted in (
+        "newsletters.watchdog.timezone: 'Europe/Pragu' is not a time zone; did you mean 'Europe/Prague'?",
+        "newsletters.watchdog.send: ",
+        "newsletters.watchdog.sender: ",
+        "newsletters.watchdog.sources.0: ",
+        "newsletters.watchdog.sources.1: a source has exactly one",
+        "newsletters.watchdog.unapproved: ",
+        "newsletters.watchdog.sned: is no key of ours; did you mean 'send'?",
+        "smtp.url: ",
+        "smtp.conections: is no key of ours; did you mean 'connections'?",
+        "web.port: ",
+        "colour: is no key of ours",
+        "DIGEST_FOO: is no setting of ours",
+    ):
+        assert wanted in text
+    assert len(found) == 12
+
+
+def test_a_secret_is_not_repeated_in_an_error() -> None:
+    text = "\n".join(problems({"smtp": {"url": "smtp+plain://user:hunter2@relay.example.org"}}))
+    assert "hunter2" not in text
+    assert "smtps://" in text
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match="digest init"):
+        load(tmp_path / "digest.toml", {})
+
+
+@pytest.mark.parametrize("content", [b"newsletters = [", b"\xff\xfe"])
+def test_a_broken_file_is_a_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "digest.toml"
+    path.write_bytes(content)
+    with pytest.raises(BadSettings, match=r"digest\.toml"):
+        load(path, {})
+
+
+def test_the_environment_wins_and_secrets_come_from_files(tmp_path: Path) -> None:
+    secret = tmp_path / "smtp"
+    secret.write_text("smtps://user:p%40ss@relay.example.org\n")
+    found = settings(
+        {"web": {"port": 1}},
+        {
+            "DIGEST_WEB_PORT": "8080",
+            "DIGEST_SMTP_URL_FILE": str(secret),
+            "DIGEST_NEWSLETTERS_WATCHDOG_TITLE": "Another",
+            "DIGEST_FETCH_ALLOW_PRIVATE": '["a.internal", "b.internal"]',
+            "DIGEST_CONFIG": "/etc/digest/digest.toml",
+        },
+    )
+    assert found.web.port == 8080
+    assert (found.smtp.username, found.smtp.password, found.smtp.port) == ("user", "p@ss", 465)
+    assert found.newsletters["watchdog"].title == "Another"
+    assert found.fetch.allow_private == ("a.internal", "b.internal")
+    assert "p@ss" not in repr(found)
+    assert "p%40ss" not in repr(found)
+
+
+def test_a_secret_file_that_is_not_there_is_named() -> None:
+    assert "DIGEST_SMTP_URL_FILE" in "\n".join(problems(environ={"DIGEST_SMTP_URL_FILE": "/nowhere"}))
+
+
+@pytest.mark.parametrize(
+    ("language", "direction"),
+    [
+        ("en", "ltr"),
+        ("fa", "rtl"),
+        ("ar-EG", "rtl"),
+        ("az-Arab", "rtl"),
+        ("ur-Latn", "ltr"),
+        ("he", "rtl"),
+        ("ru", "ltr"),
+    ],
+)
+def test_the_language_tells_the_direction(language: str, direction: str) -> None:
+    paper: Newsletter = settings(language=language).newsletters["watchdog"]
+    assert paper.direction == direction
+
+
+def test_plain_smtp_is_for_this_machine_alone() -> None:
+    for good in ("smtp+plain://127.0.0.1:2525", "smtp+plain://localhost", "smtp+plain://mail:1025"):
+        assert settings({"smtp": {"url": good}}).smtp.security == "smtp+plain"
+    assert "in the clear" in problems({"smtp": {"url": "smtp+plain://relay.example.org"}})[0]
+
+
+def test_sections_stand_in_the_order_of_their_sources() -> None:
+    paper = settings(
+        sources=[
+            {"feed": "https://a.org/1", "section": "Two"},
+            {"feed": "https://a.org/2"},
+            {"feed": "https://a.org/3", "section": "Two"},
+            {"page": "https://a.org/4", "section": "Three"},
+        ]
+    ).newsletters["watchdog"]
+    assert paper.sections == ("", "Two", "Three")
+
+
+def test_dates_to_skip_are_dates() -> None:
+    assert settings(skip=["2026-12-24"]).newsletters["watchdog"].skip == {dt.date(2026, 12, 24)}
+    assert "skip" in problems(skip=["christmas"])[0]
