@@ -197,9 +197,8 @@ def test_broken_tls_is_never_given_up(trouble: str) -> None:
             return Say(b"454 4.7.0 not now\r\n")
         return plan_auth(moment)
 
-    with ScriptedServer(plan, ("AUTH PLAIN",), tls=server_tls) as server:
-        with pytest.raises((Refused, Interrupted)):
-            asyncio.run(connect("smtp", server.port, client_tls))
+    with ScriptedServer(plan, ("AUTH PLAIN",), tls=server_tls) as server, pytest.raises((Refused, Interrupted)):
+        asyncio.run(connect("smtp", server.port, client_tls))
     assert seen(server) <= {"EHLO", "STARTTLS", "QUIT"}
 
 
