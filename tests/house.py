@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from digest.mail.ledger import Equation, equation
 from digest.mail.outbox import LedgerOutbox
 from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT
-from digest.mail.send import Engine, Limits
+from digest.mail.send import Engine
+from digest.mail.smtp import Limits
 from digest.mail.work import IssueWork
 from digest.models import Delivery, DeliveryState, Issue, IssueState
 from digest.settings import Mailbox, Newsletter, Smtp, Source

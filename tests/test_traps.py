@@ -1,8 +1,8 @@
 """The ten traps of the documented way (section 0 of the requirements), each shown to be avoided.
 
-T1, T3, T4: mail/test_wire.py · T5, T6: mail/test_render*.py · T9: mail/test_smtp.py and mail/test_send.py · the others:
-here. Where a trap is a library's default, the test also shows that the default is still wrong: when it no longer is, the
-care may go.
+T1, T3, T4: mail/test_wire.py · T5, T6: mail/test_render.py · T9: mail/test_smtp.py and mail/test_send.py · the others:
+here. Where a trap is a library's default, the test also shows that the default is still wrong: when it no longer is,
+the care may go.
 """
 
 import datetime as dt

@@ -45,17 +45,10 @@ class Killer:
 
 def start(database: Database, issue: int, port: int, minutes: int, keys_file: Path) -> subprocess.Popen[bytes]:
     url = database.url.render_as_string(hide_password=False)
-    command = [
-        sys.executable,
-        "-m",
-        "tests.mail.crash_sender",
-        url,
-        str(issue),
-        str(port),
-        str(minutes),
-        str(keys_file),
-    ]
-    return subprocess.Popen(command, cwd=Path(__file__).resolve().parents[2])
+    words = [url, str(issue), str(port), str(minutes), str(keys_file)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.mail.crash_sender", *words], cwd=Path(__file__).resolve().parents[2]
+    )
 
 
 @pytest.mark.parametrize(

@@ -103,13 +103,13 @@ def test_a_refused_reader_does_not_disturb_the_next(extensions) -> None:
     async def story(server: ScriptedServer) -> None:
         session = await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), QUICK)
         async with session:
-            for name in ("one", "bad", "two"):
-                try:
-                    await session.envelope("list@example.org", f"{name}@example.org", 10)
-                    await session.body(BODY)
-                    await session.dot()
-                except Refused as error:
-                    assert (name, error.stage) == ("bad", Stage.RCPT)
+            for name in ("one", "two"):
+                await session.envelope("list@example.org", f"{name}@example.org", 10)
+                await session.body(BODY)
+                await session.dot()
+                with pytest.raises(Refused) as caught:
+                    await session.envelope("list@example.org", "bad@example.org", 10)
+                assert caught.value.stage is Stage.RCPT
 
     with ScriptedServer(plan, extensions) as server:
         asyncio.run(story(server))
@@ -180,7 +180,7 @@ def seen(server: ScriptedServer) -> set[str]:
 
 
 def test_a_relay_without_starttls_gets_neither_password_nor_mail() -> None:
-    with ScriptedServer(plan_auth, ("AUTH PLAIN",)) as server, pytest.raises((Refused, Interrupted)) as caught:
+    with ScriptedServer(plan_auth, ("AUTH PLAIN",)) as server, pytest.raises(Interrupted) as caught:
         asyncio.run(connect("smtp", server.port, contexts("localhost")[1]))
     assert caught.value.stage is Stage.CONNECT
     assert seen(server) <= {"EHLO", "QUIT"}
@@ -205,8 +205,8 @@ def test_broken_tls_is_never_given_up(trouble: str) -> None:
 def test_a_refused_password_stops_before_any_mail() -> None:
     server_tls, client_tls = contexts("localhost")
     no = Say(b"535 5.7.8 bad credentials\r\n")
-    with ScriptedServer(at("AUTH", no), ("AUTH PLAIN",), tls=server_tls) as server:
-        with pytest.raises(Refused) as caught:
-            asyncio.run(connect("smtp", server.port, client_tls))
+    relay = ScriptedServer(at("AUTH", no), ("AUTH PLAIN",), tls=server_tls)
+    with relay as server, pytest.raises(Refused) as caught:
+        asyncio.run(connect("smtp", server.port, client_tls))
     assert caught.value.stage is Stage.CONNECT
     assert "MAIL" not in seen(server)

@@ -122,7 +122,7 @@ def test_headers_of_an_issue_are_the_ones_the_providers_ask_for() -> None:
 def test_a_letter_has_nothing_to_unsubscribe_from() -> None:
     mailing = letter_mailing(newsletter(), Rendered("S", "t", "<p>h</p>"), LINKS, made_at=selftest.MADE_AT)
     found = parsed(b"".join(mailing.copy("reader@example.org", NOBODY, NOBODY)))
-    assert not [name for name in found.keys() if name.lower().startswith("list-")]
+    assert not [name for name in found if name.lower().startswith("list-")]
     assert found["Auto-Submitted"] == "auto-generated"
 
 
