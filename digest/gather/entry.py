@@ -1,0 +1,34 @@
+"""The one shape that feeds, sitemaps and pages are brought into."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+
+class Unreadable(Exception):
+    """What a source sent is not what it should be; `reason` is a sentence for an operator."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One post as a source shows it. All text is plain text, only `body` is cleaned HTML; what is unknown is empty."""
+
+    link: str = ""
+    """Absolute, http or https."""
+    guid: str = ""
+    title: str = ""
+    published: dt.datetime | None = None
+    """Aware, UTC."""
+    byline: str = ""
+    language: str = ""
+    summary: str = ""
+    body: str = ""
+    """The whole story; empty where the source has only a summary of it."""
+    image_url: str = ""
+    image_alt: str = ""
+    image_caption: str = ""

@@ -1,0 +1,240 @@
+"""Fetching politely and safely: bytes, or not modified, or a reason. The only room that speaks HTTP (W-50 to W-52)."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from types import TracebackType
+from typing import Self
+from urllib.parse import urljoin, urlsplit
+
+import httpcore
+import httpx
+
+from digest.gather import robots
+from digest.gather.address import is_allowed_host
+from digest.gather.answers import Answer, Failed, Fetched, NotModified
+from digest.gather.inflate import Body, gunzip, too_large
+from digest.gather.network import Deadline, FetchError, GuardedBackend, Resolve, resolve
+from digest.settings import Fetch
+
+REDIRECTS = 3
+ACCEPT = "application/rss+xml, application/atom+xml, application/feed+json, text/html;q=0.9, */*;q=0.8"
+STEP = 10.0
+"""Seconds that connecting, or one wait for data, may take."""
+REDIRECT = frozenset({301, 302, 303, 307, 308})
+GONE = frozenset({404, 410})
+CLIENT_ERROR = 4
+"""The first digit of 400 to 499."""
+VALIDATOR = 500
+"""Characters of an ETag worth giving back."""
+TYPES = frozenset(
+    {"application/xml", "application/json", "application/gzip", "application/x-gzip", "application/octet-stream", ""}
+)
+
+
+class Fetcher:
+    """One visit's fetching, within the settings' limits; a context manager.
+
+    `sleep`, `clock` (seconds that only grow), `resolve` and `tls` are given by tests.
+    """
+
+    def __init__(
+        self,
+        settings: Fetch,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        resolve: Resolve = resolve,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._settings, self._sleep, self._clock = settings, sleep, clock
+        self._deadline = Deadline(clock, settings.timeout)
+        backend = GuardedBackend(self._deadline, settings.allow_private, resolve)
+        tls = tls or httpx.create_ssl_context(trust_env=False)
+        self._client = httpx.Client(
+            transport=_Transport(backend, tls),
+            trust_env=False,
+            timeout=STEP,
+            headers={"User-Agent": settings.user_agent, "Accept-Encoding": "gzip, deflate", "Accept": ACCEPT},
+        )
+        self._visited: dict[str, float] = {}
+        self._robots: dict[str, robots.Rules | Failed] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def get(self, url: str, *, etag: str | None = None, last_modified: str | None = None) -> Answer:
+        """Fetch what an operator named. Never raises for what the network or the server does."""
+        conditions = {"If-None-Match": etag, "If-Modified-Since": last_modified}
+        headers = {name: value for name, value in conditions.items() if value and value.isascii()}
+        return self._guarded(url, headers)
+
+    def get_article(self, url: str, source: str) -> Answer:
+        """Fetch a page that a source points to, if the site's robots.txt has nothing against it.
+
+        A source on the public internet cannot lead us to a host inside, be it one the operator allows.
+        """
+        try:
+            here = self._checked(url)
+            if self._is_inside(here) and not self._is_inside(source):
+                return Failed(f"{urlsplit(here).hostname} is inside, and a source outside may not point to it.")
+        except FetchError as error:
+            return Failed(error.reason)
+        rules = self._rules(here)
+        if isinstance(rules, Failed):
+            return rules
+        if not rules.allow(here):
+            return Failed(f"{urlsplit(here).hostname} asks robots not to read this page (robots.txt).")
+        return self._guarded(here, {})
+
+    def _rules(self, url: str) -> robots.Rules | Failed:
+        """The site's robots.txt, read once a visit; where it fails to answer, nothing may be read (RFC 9309 §2.3.1)."""
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        if origin not in self._robots:
+            answer = self._guarded(f"{origin}/robots.txt", {}, is_robots=True)
+            match answer:
+                case Fetched():
+                    text = answer.body.decode("utf-8", "replace")
+                    self._robots[origin] = robots.parse(text, self._settings.user_agent)
+                case Failed(status=status) if status and status // 100 == CLIENT_ERROR:
+                    self._robots[origin] = robots.Rules()
+                case Failed(status=HTTPStatus.OK) | NotModified():  # An empty one has no rules.
+                    self._robots[origin] = robots.Rules()
+                case Failed():
+                    self._robots[origin] = Failed(f"Its robots.txt could not be read: {answer.reason}")
+        return self._robots[origin]
+
+    def _guarded(self, url: str, headers: dict[str, str], *, is_robots: bool = False) -> Answer:
+        try:
+            return self._follow(url, headers, is_robots=is_robots)
+        except FetchError as error:
+            return Failed(error.reason)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return Failed(_reason(error, urlsplit(url).hostname or "The site"))
+
+    def _follow(self, url: str, headers: dict[str, str], *, is_robots: bool) -> Answer:
+        start = here = self._checked(url)
+        self._wait(urlsplit(here).netloc)
+        self._deadline.start()
+        for _ in range(REDIRECTS + 1):
+            answer = self._once(here, headers, is_robots=is_robots)
+            self._visited[urlsplit(here).netloc] = self._clock()
+            if not isinstance(answer, str):
+                return answer
+            here = self._next(start, here, answer)
+        raise FetchError(f"It redirects more than {REDIRECTS} times; the last was to {urlsplit(here).hostname}.")
+
+    def _next(self, start: str, here: str, location: str) -> str:
+        there = self._checked(urljoin(here, location))
+        if here.startswith("https:") and there.startswith("http:"):
+            raise FetchError(f"It redirects from https down to http ({urlsplit(there).hostname}).")
+        if self._is_inside(there) and not self._is_inside(start):
+            raise FetchError(f"It redirects to {urlsplit(there).hostname}, which is inside a private network.")
+        return there
+
+    def _once(self, url: str, headers: dict[str, str], *, is_robots: bool) -> Answer | str:
+        """One request: the answer, or where it redirects to."""
+        # No site is given back a cookie: we are nobody in particular.
+        self._client.cookies.clear()
+        host = urlsplit(url).hostname
+        with self._client.stream("GET", url, headers=headers) as response:
+            status = response.status_code
+            if status == HTTPStatus.NOT_MODIFIED and headers:
+                return NotModified()
+            if status in REDIRECT and response.headers.get("location"):
+                return str(response.headers["location"])
+            if status != HTTPStatus.OK:
+                phrase = f" ({response.reason_phrase[:40]})" if response.reason_phrase.isprintable() else ""
+                return Failed(f"{host} answered {status}{phrase}.", gone=status in GONE, status=status)
+            return self._read(url, response, is_robots=is_robots)
+
+    def _read(self, url: str, response: httpx.Response, *, is_robots: bool) -> Answer:
+        limit = self._settings.max_bytes
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if not _is_text(kind) and not is_robots:
+            raise FetchError(f"The answer is {kind[:60]}, which is neither a feed nor a page.")
+        if response.headers.get("content-length", "").isdigit() and int(response.headers["content-length"]) > limit:
+            raise FetchError(too_large(limit))
+        body = Body(response.headers.get("content-encoding", "").strip().lower(), limit)
+        for chunk in response.iter_raw():
+            body.feed(chunk)
+        data = gunzip(body.finish(), limit)
+        if not data.strip(b"\0 \t\r\n\xef\xbb\xbf"):
+            return Failed("The answer is empty.", status=response.status_code)
+        return Fetched(
+            url=url,
+            body=data,
+            content_type=kind,
+            charset=response.charset_encoding,
+            etag=_kept(response.headers.get("etag")),
+            last_modified=_kept(response.headers.get("last-modified")),
+        )
+
+    def _checked(self, url: str) -> str:
+        """The address, if we read such addresses at all. Raises `FetchError`."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError as error:
+            raise FetchError("It is not a web address.") from error
+        if parts.scheme not in ("https", "http") or not parts.hostname:
+            raise FetchError(f"Only http and https are read, not {(parts.scheme or 'an address without a host')[:40]}.")
+        if parts.username or parts.password:
+            raise FetchError("An address with a user name or password in it is not read.")
+        if port not in (80, 443) and not is_allowed_host(parts.hostname, port, self._settings.allow_private):
+            raise FetchError(f"Port {port} is not read: only 80 and 443, or a host named in [fetch] allow_private.")
+        return url
+
+    def _is_inside(self, url: str) -> bool:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        return is_allowed_host(parts.hostname or "", port, self._settings.allow_private)
+
+    def _wait(self, netloc: str) -> None:
+        """Leave the settings' pause between two requests to one host."""
+        if netloc in self._visited:
+            pause = self._visited[netloc] + self._settings.delay - self._clock()
+            if pause > 0:
+                self._sleep(pause)
+
+
+class _Transport(httpx.HTTPTransport):
+    """httpx's transport, with connections made by our guarded backend."""
+
+    def __init__(self, backend: httpcore.NetworkBackend, tls: ssl.SSLContext) -> None:
+        super().__init__(verify=tls, trust_env=False)
+        self._pool = httpcore.ConnectionPool(ssl_context=tls, network_backend=backend, keepalive_expiry=5.0)
+
+
+def _is_text(kind: str) -> bool:
+    return kind.startswith("text/") or kind in TYPES or kind.endswith(("+xml", "+json"))
+
+
+def _kept(value: str | None) -> str | None:
+    """A validator worth giving back; a strange or huge one is not."""
+    return value if value and value.isascii() and value.isprintable() and len(value) <= VALIDATOR else None
+
+
+def _reason(error: Exception, host: str) -> str:
+    match error:
+        case httpx.ConnectTimeout():
+            return f"{host} did not answer the call in time (connect)."
+        case httpx.TimeoutException():
+            return f"{host} did not answer in time."
+        case httpx.RemoteProtocolError() if "peer closed" in str(error) or "incomplete" in str(error):
+            return f"The answer of {host} broke off."
+        case httpx.RemoteProtocolError():
+            return f"{host} does not speak proper HTTP."
+        case httpx.NetworkError():
+            return f"The connection to {host} broke off."
+        case _:
+            return f"{host} could not be asked: the address is not one we can read."
