@@ -62,7 +62,7 @@ def make_server(house: House, *, port: int | None = None) -> Server:
 async def serve(house: House, roles: Roles, *, stopping: asyncio.Event | None = None) -> None:
     """Do what the roles say until SIGTERM or SIGINT; transactions under way are then finished (S-14)."""
     stopping = stopping or asyncio.Event()
-    _on_signals(stopping.set)
+    on_signals(stopping.set)
     async with contextlib.AsyncExitStack() as stack:
         if roles.scheduler:
             await stack.enter_async_context(_scheduler(house))
@@ -98,7 +98,8 @@ async def _scheduler(house: House) -> AsyncIterator[None]:
         await asyncio.to_thread(scheduler.shutdown)
 
 
-def _on_signals(act: Callable[[], None]) -> None:
+def on_signals(act: Callable[[], None]) -> None:
+    """Call `act` on SIGTERM and SIGINT instead of dying."""
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         # Only the main thread may take signals; a server that a test runs in a thread is stopped by its event.

@@ -31,7 +31,7 @@ def utc_now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-class NeedsPrivateKey(Exception):  # noqa: N818 -- it reads as what it is where it is caught.
+class NeedsPrivateKey(Exception):
     """A process that sends was given keys without the private one."""
 
 

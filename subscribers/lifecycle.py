@@ -22,6 +22,8 @@ class Event(enum.StrEnum):
     LEFT = "left"
     ENTERED = "entered"
     """An operator entered it by hand, with the evidence why no confirmation is needed."""
+    LAPSED = "lapsed"
+    """Nobody confirmed in time, and they had left before: so it is as it was. (New ones are deleted, O-25.)"""
 
 
 STEPS: dict[tuple[State | None, Event], State] = {
@@ -34,6 +36,7 @@ STEPS: dict[tuple[State | None, Event], State] = {
     (State.PENDING, Event.LEFT): State.LEFT,
     (State.CONFIRMED, Event.LEFT): State.LEFT,
     (State.LEFT, Event.LEFT): State.LEFT,
+    (State.PENDING, Event.LAPSED): State.LEFT,
     (None, Event.ENTERED): State.CONFIRMED,
     (State.PENDING, Event.ENTERED): State.CONFIRMED,
     (State.CONFIRMED, Event.ENTERED): State.CONFIRMED,

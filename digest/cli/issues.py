@@ -37,7 +37,10 @@ from digest.issues.plan import next_sends
 from digest.issues.publish import publish
 from digest.mail.ledger import Equation, equation
 from digest.mail.outbox import TEST
+from digest.mail.send import Run
 from digest.models import Delivery, DeliveryState, Issue, IssueState, Item, User
+from digest.queue import Worker
+from digest.run import on_signals
 from digest.settings import Newsletter
 from digest.wiring import House
 
@@ -260,9 +263,7 @@ def send(
     if isinstance(published, Refused):
         raise Failed(published.reason)
     out.print(f"{found.name}: {published.audience} readers")
-    stopping = asyncio.Event()
-    watching = _watch(built, found.id)
-    run = asyncio.run(_alongside(worker.send_issue(found.id, newsletter.slug, stopping), watching))
+    run = asyncio.run(_send_and_watch(built, worker, found.id, newsletter.slug))
     books = _books(built, found.id)
     _print_equation(found.name, _state(built, found.id), books)
     if run is None and not books.closes:
@@ -273,10 +274,13 @@ def send(
         out.print("Deferred readers are tried again by `digest up` or `digest worker`, or by calling this again later.")
 
 
-async def _alongside(work: Any, watching: Any) -> Any:
-    watcher = asyncio.create_task(watching)
+async def _send_and_watch(built: House, worker: Worker, issue_id: int, slug: str) -> Run | None:
+    """Send, and show how it goes. Ctrl+C and SIGTERM finish what is under way first (S-14)."""
+    stopping = asyncio.Event()
+    on_signals(stopping.set)
+    watcher = asyncio.create_task(_watch(built, issue_id))
     try:
-        return await work
+        return await worker.send_issue(issue_id, slug, stopping)
     finally:
         watcher.cancel()
 

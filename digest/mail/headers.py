@@ -28,7 +28,7 @@ MUST_BE_SIGNED = (
     "List-Unsubscribe-Post",
     "Feedback-ID",
 )
-"""What a DKIM signature of an issue has to cover, whoever makes it (F-27; RFC 8058 §4); defaults leave some out (T8)."""
+"""What a DKIM signature of an issue has to cover, whoever makes it (F-27, RFC 8058 §4); defaults leave some out."""
 
 
 def unstructured(name: str, text: str) -> bytes:

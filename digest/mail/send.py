@@ -120,11 +120,16 @@ class _Lane:
             while self._run.stopped is None and not self._stopping.is_set():
                 copy = await self._work.next(self._engine.clock())
                 if copy is None or not await self._deliver(copy):
-                    return
+                    break
+        except BaseException:
+            # In the middle of a transaction there is no goodbye: it would become part of the text.
+            if self._session:
+                self._session.abort()
+            raise
         finally:
             self._run.lanes -= 1
-            if self._session:
-                await self._session.close()
+        if self._session:
+            await self._session.close()
 
     async def _deliver(self, copy: Copy) -> bool:
         """Try one copy. False where this lane has no connection to go on with."""

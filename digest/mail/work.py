@@ -149,7 +149,12 @@ class IssueWork(_Batches):
                 raise NotSendable(("it was not published",))
             rendered = Rendered(issue.rendered_subject or "", issue.rendered_text or "", issue.rendered_html)
         self._mailing = issue_mailing(
-            self._newsletter, rendered, self._links, week=issue.week, made_at=issue.frozen_at, by_hand=issue.touched
+            self._newsletter,
+            rendered,
+            self._links,
+            week=issue.week,
+            made_at=issue.frozen_at,
+            by_hand=issue.touched or issue.approved_by is not None,
         )
 
     def size(self) -> int:

@@ -17,7 +17,7 @@ _LOCK = 0x64696765
 """PostgreSQL's advisory lock that lets one process at a time change the schema."""
 
 
-class BadDatabase(Exception):  # noqa: N818 -- it reads as what it is where it is caught.
+class BadDatabase(Exception):
     """The database cannot be used; the message is a sentence that says why and what to do."""
 
 
