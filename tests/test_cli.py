@@ -155,6 +155,8 @@ def test_doctor_finds_a_relay_that_is_not_there(desk: Desk) -> None:
 def test_a_desk_user_gets_a_password_and_no_weak_one(desk: Desk) -> None:
     desk("users", "add", "maria", "--address", "maria@desk.example", DIGEST_USER_PASSWORD="a long pass phrase")
     assert "already" in desk("users", "add", "maria", code=1, DIGEST_USER_PASSWORD="a long pass phrase")
+    desk("users", "password", "maria", DIGEST_USER_PASSWORD="another pass phrase")
+    assert "no desk user" in desk("users", "password", "nobody", code=1, DIGEST_USER_PASSWORD="another pass phrase")
     desk("users", "add", "short", code=1, DIGEST_USER_PASSWORD="short")
 
 

@@ -7,10 +7,23 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import sqlalchemy as sa
 import typer
 
-from digest.cli.context import Failed, Json, NewsletterName, app, house, newsletters, out, print_json, print_table
-from digest.web.accounts import Role, add_user
+from digest.cli.context import (
+    Failed,
+    Json,
+    NewsletterName,
+    app,
+    house,
+    newsletters,
+    operator,
+    out,
+    print_json,
+    print_table,
+)
+from digest.models import User
+from digest.web.accounts import Role, add_user, set_password
 from subscribers.lifecycle import State
 from subscribers.service import Outcome, Refused
 
@@ -82,6 +95,24 @@ def add_one(
     with built.database.write() as session:
         user = add_user(session, built.vault, name, password, role.value, address, built.clock())
         out.print(f"{user.name} may log in at {built.settings.web.base_url}/desk/ as {user.role}")
+
+
+@users.command("password")
+def change_password(
+    name: Annotated[str, typer.Argument(help="Whose password.")],
+    password_file: Annotated[
+        Path | None, typer.Option(help="A file with the password; else DIGEST_USER_PASSWORD, else it is asked for.")
+    ] = None,
+) -> None:
+    """Give somebody of the desk a new password; wherever they are logged in, they are no longer."""
+    built = house()
+    password = _password(password_file)
+    with built.database.write() as session:
+        user_id = session.scalar(sa.select(User.id).where(User.name == name))
+        if user_id is None:
+            raise Failed(f"There is no desk user {name!r}.")
+        set_password(session, user_id, password, operator(), built.clock())
+    out.print(f"{name} has a new password")
 
 
 def _password(path: Path | None) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-import trafilatura
 from lxml.html import HtmlElement
 
 from digest.gather.blocks import Block, Picture, parse_html, picture_of, to_blocks
@@ -53,6 +52,9 @@ def story_blocks(tree: HtmlElement, text: str, link: str) -> list[Block]:
     roots = _roots(tree)
     if roots or is_pangea(tree):
         return with_dateline(tell(to_blocks(roots), link))
+    # Half of what a command's start would take; only who reads a page needs it.
+    import trafilatura
+
     found = trafilatura.extract(
         text, url=link, output_format="html", include_formatting=True, include_links=True, include_comments=False,
         include_tables=False,
@@ -132,6 +134,8 @@ def _byline(tree: HtmlElement, data: dict[str, Any]) -> str:
         names = list(_people(data.get("author")))
     if not any(names) and not is_pangea(tree):
         # The library's way of parting several authors; a single word is half of a name that was turned round.
+        import trafilatura
+
         found = trafilatura.extract_metadata(tree).author or ""
         names = [name for name in found.split("; ") if " " in name]
     return _joined([name for name in names if name and not re.match(r"https?:", name)])

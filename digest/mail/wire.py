@@ -168,6 +168,8 @@ def _qp_text(octets: bytes, *, is_last: bool) -> bytes:
 
 def _qp_line(octets: bytes, *, hard_end: bool) -> bytes:
     """One line as quoted-printable, broken softly where it is too long (F-10)."""
+    if _AS_IT_IS.fullmatch(octets):
+        return _guarded(octets)
     coded = [_QP[octet] for octet in octets]
     if hard_end and octets[-1:] in (b" ", b"\t"):
         coded[-1] = b"=%02X" % octets[-1]
@@ -181,6 +183,9 @@ def _qp_line(octets: bytes, *, hard_end: bool) -> bytes:
 
 
 _QP = [bytes([o]) if (32 <= o <= 126 and o != ord("=")) or o == ord("\t") else b"=%02X" % o for o in range(256)]  # noqa: PLR2004
+
+_AS_IT_IS = re.compile(rb"(?:[!-<>-~ \t]{0,72}[!-<>-~])?")
+"""What needs no coding: most lines of a text, and every reader's link."""
 
 
 def _guarded(line: bytes) -> bytes:

@@ -1,0 +1,71 @@
+"""The web application: every page of ours behind one door, with the same headers, and friendly errors."""
+
+from __future__ import annotations
+
+from litestar import Litestar, Router
+from litestar.datastructures import CacheControlHeader
+from litestar.static_files import create_static_files_router
+from litestar.types import ControllerRouterHandler
+
+from digest.web.archive import archive_routes
+from digest.web.desk.approve import approve_routes
+from digest.web.desk.issue import issue_routes
+from digest.web.desk.issues import list_routes
+from digest.web.desk.login import login_routes
+from digest.web.desk.preview import preview_routes
+from digest.web.desk.proof import proof_routes
+from digest.web.desk.sending import sending_routes
+from digest.web.door import Door, Doorkeeper, rule
+from digest.web.form import MOST_BYTES
+from digest.web.headers import on_every_response
+from digest.web.ops import ops_routes
+from digest.web.parts import Parts
+from digest.web.problems import problem_handlers
+
+__all__ = ["Parts", "create_app"]
+
+# Readers' forms are an address and a choice (W-17).
+PUBLIC_BYTES = 64 * 1024
+
+
+def create_app(parts: Parts) -> Litestar:
+    """The application that a server runs. Serve it without the server's own access log: paths hold readers' tokens."""
+    public = Router(
+        "/",
+        route_handlers=list(parts.public_routes),
+        opt=rule(Door.PUBLIC_FORM),
+        request_max_body_size=PUBLIC_BYTES,
+    )
+    desk = [
+        *login_routes(parts),
+        *list_routes(parts),
+        *issue_routes(parts),
+        *approve_routes(parts),
+        *sending_routes(parts),
+        *preview_routes(parts),
+        *proof_routes(parts),
+    ]
+    others: list[ControllerRouterHandler] = [*archive_routes(parts), *ops_routes(parts), _static(parts)]
+    everything = [public, *desk, *others]
+    return Litestar(
+        # One router around all: given one by one, the GET handler of a path that also has a POST would be registered
+        # twice, and Litestar 2.25 then wraps it for its thread twice and never awaits the inner one.
+        [Router("/", route_handlers=everything)],
+        guards=[Doorkeeper(parts).guard],
+        before_send=[on_every_response(is_https=parts.is_https)],
+        exception_handlers=problem_handlers(parts),
+        request_max_body_size=MOST_BYTES,
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+    )
+
+
+def _static(parts: Parts) -> Router:
+    """Style sheets and scripts; a browser asks after five minutes whether they are still the same."""
+    return create_static_files_router(
+        path="/static",
+        directories=[str(folder) for folder in parts.static],
+        cache_control=CacheControlHeader(public=True, max_age=300),
+        opt=rule(Door.OPEN),
+    )

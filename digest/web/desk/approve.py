@@ -1,0 +1,55 @@
+"""Approving an issue, taking that back, holding it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, Response, post
+from litestar.handlers import HTTPRouteHandler
+
+from digest.issues import control
+from digest.issues.outcomes import Done, Refused
+from digest.web.desk.change import change, findings_of
+from digest.web.desk.issue import PATH
+from digest.web.desk.save import Hand
+from digest.web.door import Door, rule
+from digest.web.parts import Parts
+
+
+def approve_routes(parts: Parts) -> list[HTTPRouteHandler]:
+    """Approve, withdraw and hold; each saves first what was typed."""
+
+    @post(f"{PATH}/approve", opt=rule(Door.DESK), sync_to_thread=True)
+    def approve(request: Request[Any, Any, Any]) -> Response[Any]:
+        def act(hand: Hand) -> Done | Refused:
+            # The checks look at the very text that is being approved, which this request may have changed.
+            findings = findings_of(parts, hand.session, hand.issue, hand.newsletter)
+            return control.approve(
+                hand.session,
+                hand.issue.id,
+                findings=findings,
+                expected_revision=hand.revision,
+                who=hand.who,
+                now=hand.now,
+            )
+
+        return change(parts, request, act, "approved")
+
+    @post(f"{PATH}/withdraw", opt=rule(Door.DESK), sync_to_thread=True)
+    def withdraw(request: Request[Any, Any, Any]) -> Response[Any]:
+        return change(parts, request, _withdraw, "withdrawn")
+
+    @post(f"{PATH}/hold", opt=rule(Door.DESK), sync_to_thread=True)
+    def hold(request: Request[Any, Any, Any]) -> Response[Any]:
+        return change(parts, request, _hold, "held")
+
+    return [approve, withdraw, hold]
+
+
+def _withdraw(hand: Hand) -> Done | Refused:
+    return control.withdraw(hand.session, hand.issue.id, who=hand.who, now=hand.now)
+
+
+def _hold(hand: Hand) -> Done | Refused:
+    reason = hand.form.line("reason") or f"{hand.who} put it on hold."
+    return control.hold(hand.session, hand.issue.id, reason=reason, who=hand.who, now=hand.now)

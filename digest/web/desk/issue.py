@@ -1,0 +1,67 @@
+"""One issue on the desk: looking at it, saving its texts, and moving its stories about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, Response, get, post
+from litestar.exceptions import NotFoundException
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+
+from digest.issues.draft import absorb_new_posts
+from digest.issues.edit import include, leave_out, move
+from digest.issues.outcomes import Done, Refused
+from digest.web.desk.change import Act, change, show_issue
+from digest.web.desk.save import Hand, known_sections
+from digest.web.door import Door, rule
+from digest.web.parts import Parts
+
+PATH = "/desk/issues/{newsletter:str}/{week:str}"
+
+
+def issue_routes(parts: Parts) -> list[HTTPRouteHandler]:
+    """The page, its saving, and what can be done with a story."""
+
+    @get(PATH, opt=rule(Door.DESK), media_type="text/html", sync_to_thread=True)
+    def look(request: Request[Any, Any, Any]) -> Response[Any]:
+        return show_issue(parts, request, done=request.query_params.get("done"))
+
+    @post(f"{PATH}/save", opt=rule(Door.DESK), sync_to_thread=True)
+    def save(request: Request[Any, Any, Any]) -> Response[Any]:
+        return change(parts, request, None, "saved")
+
+    @post(f"{PATH}/items/{{item:int}}/{{step:str}}", opt=rule(Door.DESK), sync_to_thread=True)
+    def shift(request: Request[Any, Any, Any], item: FromPath[int], step: FromPath[str]) -> Response[Any]:
+        if step not in STEPS:
+            raise NotFoundException
+        return change(parts, request, _on_item(item, step), STEPS[step], f"#story-{item}")
+
+    @post(f"{PATH}/newer", opt=rule(Door.DESK), sync_to_thread=True)
+    def newer(request: Request[Any, Any, Any]) -> Response[Any]:
+        return change(parts, request, _absorb, "looked", "#stories")
+
+    return [look, save, shift, newer]
+
+
+# What a story's buttons do, and what is said afterwards.
+STEPS = {"up": "moved", "down": "moved", "in": "included", "out": "left-out"}
+
+
+def _on_item(item_id: int, step: str) -> Act:
+    def act(hand: Hand) -> Done | Refused:
+        by: dict[str, Any] = {"expected_revision": hand.revision, "who": hand.who, "now": hand.now}
+        match step:
+            case "up" | "down":
+                return move(hand.session, hand.issue.id, item_id, step, sections=known_sections(hand), **by)
+            case "in":
+                return include(hand.session, hand.issue.id, item_id, **by)
+            case _:
+                return leave_out(hand.session, hand.issue.id, item_id, **by)
+
+    return act
+
+
+def _absorb(hand: Hand) -> Done | Refused:
+    noticed = absorb_new_posts(hand.session, hand.issue.id, hand.newsletter, hand.now)
+    return noticed if isinstance(noticed, Refused) else Done(hand.issue.id, hand.revision, hand.issue.state)

@@ -1,0 +1,79 @@
+"""Sending: now instead of at the hour, pausing, going on, and stopping for good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from litestar import Request, Response, post
+from litestar.handlers import HTTPRouteHandler
+
+from digest.issues import control
+from digest.issues.outcomes import Done, Refused
+from digest.issues.publish import publish
+from digest.models import IssueState
+from digest.web.desk.change import attempt, back, change, declared, refusal
+from digest.web.desk.issue import PATH
+from digest.web.desk.save import Hand
+from digest.web.door import Door, rule, visitor_of
+from digest.web.parts import Parts
+
+Step = Callable[..., "Done | Refused"]
+"""One of `control`'s: `(session, issue_id, *, who, now)`."""
+
+
+def sending_routes(parts: Parts) -> list[HTTPRouteHandler]:
+    """Send now, pause, resume, cancel."""
+
+    @post(f"{PATH}/send", opt=rule(Door.DESK), sync_to_thread=True)
+    def send(request: Request[Any, Any, Any]) -> Response[Any]:
+        return _send(parts, request)
+
+    @post(f"{PATH}/pause", opt=rule(Door.DESK), sync_to_thread=True)
+    def pause(request: Request[Any, Any, Any]) -> Response[Any]:
+        return change(parts, request, _stepping(control.pause), "paused")
+
+    @post(f"{PATH}/resume", opt=rule(Door.DESK), sync_to_thread=True)
+    def resume(request: Request[Any, Any, Any]) -> Response[Any]:
+        return change(parts, request, _stepping(control.resume), "resumed")
+
+    @post(f"{PATH}/cancel", opt=rule(Door.DESK), sync_to_thread=True)
+    def cancel(request: Request[Any, Any, Any]) -> Response[Any]:
+        return change(parts, request, _stepping(control.cancel), "cancelled")
+
+    return [send, pause, resume, cancel]
+
+
+def _send(parts: Parts, request: Request[Any, Any, Any]) -> Response[Any]:
+    """Freeze the issue now: only an approved one, of the very revision that the editor saw."""
+    newsletter = declared(parts, request)
+    tried = attempt(parts, request, _must_be_approved)
+    refused = tried.result
+    if isinstance(refused, Done):
+        out = publish(
+            parts.database,
+            refused.issue_id,
+            newsletter,
+            parts.renderer,
+            parts.base_url,
+            parts.clock(),
+            who=visitor_of(request).name,
+            at_once=True,
+        )
+        if not isinstance(out, Refused):
+            return back(request, "sending")
+        refused = out
+    return refusal(parts, request, tried, refused)
+
+
+def _must_be_approved(hand: Hand) -> Done | Refused:
+    issue = hand.issue
+    if issue.revision != hand.revision:
+        return Refused("Somebody changed the issue while this page was open. Look at what is new, and then send it.")
+    if issue.state is not IssueState.APPROVED:
+        return Refused("Only an approved issue can be sent. Approve it as it stands now, and then send it.")
+    return Done(issue.id, issue.revision, issue.state)
+
+
+def _stepping(step: Step) -> Callable[[Hand], Done | Refused]:
+    return lambda hand: step(hand.session, hand.issue.id, who=hand.who, now=hand.now)

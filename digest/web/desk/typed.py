@@ -1,0 +1,71 @@
+"""What an editor typed, beside what stands: so that nothing typed is lost and nobody is overwritten. Pure.
+
+A page carries with each text field a short mark of the text that it showed. From the mark the server sees which fields
+the editor has touched, and, where somebody else has changed the issue meanwhile, which of those were changed by both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from digest.web.form import Form
+
+ISSUE_FIELDS = ("subject", "preheader", "introduction")
+ITEM_FIELDS = ("headline", "summary", "section")
+LABELS = {
+    "subject": "Subject",
+    "preheader": "Preview line",
+    "introduction": "Introduction",
+    "headline": "Headline",
+    "summary": "Summary",
+}
+"""What the page calls a text; a section is chosen and not written."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A text field as a page shows it."""
+
+    name: str
+    value: str
+    was: str
+    """The mark of the text that stands."""
+    stands: str | None = None
+    """What stands, where it is not what the editor typed: both are shown."""
+    clash: bool = False
+    """Whether somebody else has changed it since the editor's page was made."""
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+
+def mark(text: str) -> str:
+    """A short mark of a text; white space at the ends of lines makes no difference."""
+    lines = (" ".join(line.split()) for line in text.strip().splitlines())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def touched(form: Form, name: str) -> bool:
+    """Whether the editor changed this field on their page."""
+    return name in form and mark(form.text(name)) != form.text(f"was-{name}")
+
+
+def fields(standing: Mapping[str, str], form: Form | None) -> dict[str, Field]:
+    """Every field by its name: what was typed where it was touched, else what stands."""
+    return {name: _field(name, text, form) for name, text in standing.items()}
+
+
+def written(form: Form) -> tuple[tuple[str, str], ...]:
+    """The texts that somebody has written, by what the page calls them: to be copied where they cannot be saved."""
+    touched_names = [name for name in form.fields if f"was-{name}" in form and touched(form, name)]
+    named = [(LABELS.get(name.partition("-")[0]), form.text(name)) for name in touched_names]
+    return tuple((label, text) for label, text in named if label and text)
+
+
+def _field(name: str, stands: str, form: Form | None) -> Field:
+    now = mark(stands)
+    if form is None or not touched(form, name) or mark(form.text(name)) == now:
+        return Field(name, stands, now)
+    return Field(name, form.text(name), now, stands, clash=form.text(f"was-{name}") != now)

@@ -1,0 +1,61 @@
+"""What the pages are given by `wiring`: one frozen value, no globals."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from litestar.types import ControllerRouterHandler
+
+from digest.mail.outbox import LedgerOutbox
+from digest.mail.render import Renderer
+from digest.settings import Newsletter, Settings
+from digest.web.throttle import Throttle
+from subscribers.db import Database
+from subscribers.keys import Keys
+from subscribers.pages import Pages
+from subscribers.vault import Vault
+
+
+@dataclass(frozen=True)
+class Parts:
+    """All that the pages work with."""
+
+    settings: Settings
+    database: Database
+    vault: Vault
+    keys: Keys
+    renderer: Renderer
+    outbox: LedgerOutbox
+    """Made with the same `vault`: it is prepared before a transaction that seals."""
+    pages: Pages
+    static: Sequence[Path]
+    """Folders of files for browsers; the first that has one wins, like with templates."""
+    public_routes: Sequence[ControllerRouterHandler]
+    """The readers' pages: `subscribers.web.public_routes(…)`."""
+    clock: Callable[[], dt.datetime]
+    unready: Callable[[], str | None] = lambda: None
+    """Why the database cannot be worked with (its schema is not ours), in a sentence; none when it can."""
+    throttle: Throttle = field(default_factory=Throttle)
+
+    @property
+    def base_url(self) -> str:
+        """What every absolute link begins with; it never comes from a request (O-03)."""
+        return self.settings.web.base_url
+
+    @property
+    def is_https(self) -> bool:
+        """Whether people come by TLS."""
+        return self.settings.web.is_https
+
+    @property
+    def host(self) -> str:
+        """The one name we answer to."""
+        return (urlsplit(self.base_url).hostname or "").lower()
+
+    def newsletter(self, slug: str) -> Newsletter | None:
+        """The newsletter with this slug, if the settings declare one."""
+        return self.settings.newsletters.get(slug)

@@ -1,0 +1,147 @@
+"""The archive and the feed: what was sent, for everybody, and nothing of any reader's (W-13)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from email.utils import parsedate_to_datetime
+from xml.etree import ElementTree as ET
+
+import feedparser
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from digest.issues.archive import Published
+from digest.models import Delivery, Issue
+from digest.web.app import Parts
+from digest.web.feed import ATOM, atom
+from subscribers.models import Subscription
+from tests.subscribers.house import Clock
+from tests.web.house import BASE_URL, ISSUE, NAME, Browser, add_readers, make_settings, the_issue
+
+PUBLIC = f"/issues/{NAME}"
+
+
+@pytest.fixture
+def sent(desk: Browser, parts: Parts) -> Browser:
+    add_readers(parts, "first@example.org", "second@example.net")
+    desk.press("save", subject="Freed <b>& glad</b>")
+    desk.press("approve")
+    assert desk.press("send").status_code == 303
+    desk.client.cookies.clear()
+    return desk
+
+
+def test_nothing_is_public_before_it_is_sent(desk: Browser):
+    desk.press("approve")
+    desk.client.cookies.clear()
+    assert desk.get(PUBLIC).status_code == 404
+    assert "Nothing has gone out yet" in desk.get("/issues").text
+    assert feedparser.parse(desk.get("/feed.xml").content).entries == []
+
+
+def test_an_issue_that_was_sent_is_there_for_everybody(sent: Browser):
+    listed = sent.get("/issues/").text
+    assert f'href="{PUBLIC}"' in listed
+    assert "Freed &lt;b&gt;&amp; glad&lt;/b&gt;" in listed
+    answer = sent.get(PUBLIC)
+    assert "Court in Tarnovo" in answer.text
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert "script-src" not in answer.headers["content-security-policy"]
+    assert not answer.headers.get_list("set-cookie")
+
+
+def test_no_reader_is_in_the_archive(sent: Browser, parts: Parts):
+    with parts.database.read() as session:
+        assert session.scalar(sa.select(sa.func.count(Delivery.id))) == 2
+        names = [key.hex() for key in session.scalars(sa.select(Subscription.public_id))]
+        names += [key.hex() for key in session.scalars(sa.select(Delivery.public_id))]
+    for path in (PUBLIC, "/issues", "/feed.xml"):
+        text = sent.get(path).text
+        for secret in ("@@", "/u/", "/manage/", "example.net", *names):
+            assert secret not in text, (path, secret)
+
+
+def test_the_account_is_on_the_desk(sent: Browser):
+    sent.log_in()
+    text = sent.get(ISSUE).text
+    assert "On its way: 0 of 2." in text
+    assert "0 of 2 readers reached" in sent.get("/desk").text
+
+
+def test_the_feed_is_a_feed(sent: Browser, clock: Clock):
+    answer = sent.get("/feed.xml")
+    assert answer.headers["content-type"] == "application/atom+xml; charset=utf-8"
+    feed = feedparser.parse(answer.content)
+    assert not feed.bozo
+    assert feed.version == "atom10"
+    assert (feed.feed.id, feed.feed.title) == (f"{BASE_URL}/feed.xml", "Watchdog")
+    (entry,) = feed.entries
+    assert entry.id == f"tag:digest.example.org,2026-11-12:issues/{NAME}"
+    assert entry.link == f"{BASE_URL}{PUBLIC}"
+    assert entry.title_detail.type == "text/plain"
+    assert entry.title == "Freed <b>& glad</b>"
+    assert entry.author == "Watchdog"
+    assert entry.published == "2026-11-12T05:30:00Z"
+
+
+def test_atom_s_required_elements_are_there(sent: Browser):
+    root = ET.fromstring(sent.get("/feed.xml").text)
+    for parent in (root, root.find(f"{{{ATOM}}}entry")):
+        assert parent is not None
+        for name in ("id", "title", "updated"):
+            assert len(parent.findall(f"{{{ATOM}}}{name}")) == 1
+    # RFC 4287 §4.1.1: an author for each entry, where the feed has none.
+    assert root.find(f"{{{ATOM}}}entry/{{{ATOM}}}author/{{{ATOM}}}name") is not None
+
+
+@given(st.text(), st.text())
+def test_every_text_makes_a_well_formed_feed(subject: str, preheader: str):
+    at = dt.datetime(2026, 11, 12, tzinfo=dt.UTC)
+    issue = Published("watchdog", "2026-W46", subject, preheader, at, at)
+    root = ET.fromstring(atom([issue], make_settings().newsletters, BASE_URL))
+    assert root.findtext(f"{{{ATOM}}}entry/{{{ATOM}}}id") == f"tag:digest.example.org,2026-11-12:issues/{NAME}"
+
+
+def test_an_issue_of_a_newsletter_that_is_no_more_is_left_out_of_the_feed():
+    at = dt.datetime(2026, 11, 12, tzinfo=dt.UTC)
+    assert b"<entry>" not in atom(
+        [Published("gone", "2026-W46", "s", "", at, at)], make_settings().newsletters, BASE_URL
+    )
+
+
+@pytest.mark.parametrize("path", ["/feed.xml", "/issues", PUBLIC])
+def test_who_has_it_already_is_told_so(sent: Browser, parts: Parts, path: str):
+    first = sent.get(path)
+    etag = first.headers["etag"]
+    for value in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+        again = sent.client.get(path, headers={"if-none-match": value})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+    assert sent.client.get(path, headers={"if-none-match": '"other"'}).status_code == 200
+    assert parsedate_to_datetime(first.headers["last-modified"]) == dt.datetime(2026, 11, 12, 5, 30, tzinfo=dt.UTC)
+    with parts.database.write() as session:
+        session.execute(sa.update(Issue).values(rendered_subject="Other", rendered_html="<p>Other</p>"))
+    assert sent.client.get(path, headers={"if-none-match": etag}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/feed.xml", "/issues", PUBLIC, "/healthz", "/robots.txt", "/static/desk.css"])
+def test_head_has_the_headers_alone(sent: Browser, path: str):
+    answer = sent.client.head(path)
+    assert answer.status_code == 200
+    assert answer.content == b""
+
+
+@pytest.mark.parametrize(
+    "path", ["/issues/watchdog", "/issues/watchdog/2026-W45", "/issues/x/2026-W46", "/issues/../desk"]
+)
+def test_what_was_never_sent_is_not_there(sent: Browser, path: str):
+    assert sent.get(path).status_code in (303, 404)
+    assert "Tarnovo" not in sent.get(path).text
+
+
+def test_the_archive_shows_the_very_text_that_was_sent(sent: Browser, parts: Parts):
+    html = the_issue(parts).rendered_html or ""
+    assert sent.get(PUBLIC).text == html.replace("@@UNSUBSCRIBE@@", f"{BASE_URL}/").replace(
+        "@@MANAGE@@", f"{BASE_URL}/"
+    )

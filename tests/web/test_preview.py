@@ -1,0 +1,130 @@
+"""The preview: nothing runs, nothing foreign loads but the pictures, no reader's link is in it (W-12)."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import sqlalchemy as sa
+
+from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, Rendered
+from digest.models import Post
+from digest.web.app import Parts
+from digest.web.desk.preview import in_look, without_readers
+from digest.web.headers import mail_policy
+from tests.web.house import BASE_URL, ISSUE, NAME, Browser, add_posts, the_issue
+
+DOCUMENT = f"/desk/preview/{NAME}.html"
+
+
+def directives(policy: str) -> dict[str, str]:
+    return {name: rest for name, _, rest in (part.strip().partition(" ") for part in policy.split(";"))}
+
+
+def test_the_document_has_a_policy_of_its_own_and_is_not_kept(desk: Browser):
+    answer = desk.get(DOCUMENT)
+    assert directives(answer.headers["content-security-policy"]) == {
+        "default-src": "'none'",
+        "img-src": "'none'",
+        "style-src": "'unsafe-inline'",
+        "form-action": "'none'",
+        "base-uri": "'none'",
+        "frame-ancestors": "'self'",
+    }
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_only_the_hosts_of_the_issue_s_own_pictures_are_let_in(desk: Browser, parts: Parts):
+    with parts.database.write() as session:
+        session.execute(sa.update(Post).values(image_url="https://img.example.org/a.jpg?x=1&y=2", image_alt="A court"))
+    policy = directives(desk.get(DOCUMENT).headers["content-security-policy"])
+    assert policy["img-src"] == "https://img.example.org"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "https://x.example; script-src *",
+        "javascript:alert(1)",
+        "data:image/png,x",
+        "//x.example/a",
+        "https://a b.example/",
+    ],
+)
+def test_a_picture_s_address_says_nothing_else_in_the_policy(source: str):
+    assert directives(mail_policy(f'<img alt="" src="{source}">', framed=True))["img-src"] in (
+        "'none'",
+        "https://x.example",
+    )
+
+
+def test_every_frame_is_a_sandbox_without_scripts_and_without_our_origin(desk: Browser):
+    for page in (ISSUE, f"{ISSUE}/preview"):
+        frames = re.findall(r"<iframe\b[^>]*>", desk.get(page).text)
+        assert frames
+        for frame in frames:
+            sandbox = re.search(r'sandbox="([^"]*)"', frame)
+            assert sandbox
+            assert set(sandbox[1].split()) <= {"allow-popups", "allow-popups-to-escape-sandbox"}
+
+
+def test_no_slot_and_no_reader_s_link_is_in_the_preview(desk: Browser):
+    for path in (DOCUMENT, f"{ISSUE}/preview"):
+        text = desk.get(path).text
+        assert UNSUBSCRIBE_SLOT not in text
+        assert MANAGE_SLOT not in text
+        assert "/u/" not in text
+        assert f"{BASE_URL}/example-link" in text
+    assert "is an example" in desk.get("/example-link").text
+
+
+def test_the_preview_shows_the_issue_as_it_stands_and_afterwards_what_was_sent(desk: Browser, parts: Parts):
+    desk.press("save", introduction="Words for the preview.")
+    assert "Words for the preview." in desk.get(DOCUMENT).text
+    assert "Words for the preview." in desk.get(f"{ISSUE}/preview").text
+    desk.press("approve")
+    desk.press("send")
+    with parts.database.write() as session:
+        session.execute(sa.update(Post).values(title="Changed afterwards"))
+    sent = the_issue(parts).rendered_html or ""
+    link = f"{BASE_URL}/example-link"
+    assert desk.get(DOCUMENT).text == sent.replace(UNSUBSCRIBE_SLOT, link).replace(MANAGE_SLOT, link)
+
+
+def test_light_and_dark_are_answered_in_the_document(desk: Browser):
+    plain, dark, light = (desk.get(DOCUMENT + look).text for look in ("", "?look=dark", "?look=light"))
+    assert "prefers-color-scheme" in plain
+    assert "prefers-color-scheme: dark" not in dark + light
+    assert dark != light != plain
+    assert desk.get(f"{DOCUMENT}?look=<script>").text == plain
+    assert desk.get(f"{ISSUE}/preview?look=<script>").status_code == 200
+
+
+def test_only_the_question_is_replaced():
+    css = "@media (prefers-color-scheme: dark) { a { color: red } }"
+    assert in_look(css, "dark") == "@media (min-width: 0) { a { color: red } }"
+    assert in_look(css, "") == css
+
+
+def test_the_example_link_is_escaped_where_it_stands_in_html():
+    seen = without_readers(Rendered("s", f"t {MANAGE_SLOT}", f'<a href="{UNSUBSCRIBE_SLOT}">'), 'https://x/?a=1&b="')
+    assert seen.text == 't https://x/?a=1&b="'
+    assert seen.html == '<a href="https://x/?a=1&amp;b=&quot;">'
+
+
+def test_a_template_that_is_wrong_is_said_so_and_breaks_nothing(desk: Browser, parts: Parts, tmp_path):
+    from digest.mail.render import Renderer
+
+    (tmp_path / "issue").mkdir()
+    (tmp_path / "issue" / "body.mjml").write_text("{% if %}")
+    broken = Renderer([tmp_path, *parts.renderer._folders])
+    object.__setattr__(parts, "renderer", broken)
+    add_posts(parts, [])
+    assert desk.get(f"{ISSUE}/preview").status_code == 500
+    assert "cannot be rendered" in desk.get(f"{ISSUE}/preview").text
+    assert "Cannot be shown" in desk.get(DOCUMENT).text
+    assert desk.get(ISSUE).status_code == 200
+    assert desk.press("test").status_code == 422
+    assert desk.press("approve").status_code == 422
