@@ -1,45 +1,33 @@
-"""`digest.toml` and the environment become one frozen `Settings`, checked together, all errors at once.
-
-Every key can also be given by the environment: `DIGEST_<SECTION>_<KEY>` (`DIGEST_SMTP_URL`), with a newsletter's slug
-between (`DIGEST_NEWSLETTERS_WATCHDOG_TITLE`); `…_FILE` names a file that holds the value, for secrets. The environment
-wins over the file. Nothing else in the project reads the environment.
-"""
+"""What can be set: one frozen `Settings`, and what makes a value of it right. `configuration` reads it."""
 
 from __future__ import annotations
 
 import datetime as dt
 import difflib
-import json
 import re
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from digest.weeks import Calendar, Slot, parse_duration
 
-FILE_NAME = "digest.toml"
-PREFIX = "DIGEST_"
-NOT_SETTINGS = ("DIGEST_CONFIG", "DIGEST_USER_PASSWORD")
-"""Where the file is, and what `digest users add` is given."""
-
-RTL_SCRIPTS = {"arab", "hebr", "thaa", "syrc", "nkoo", "adlm"}
-RTL_LANGUAGES = {
-    *("ar", "fa", "prs", "ps", "pus", "ur", "he", "yi", "ug", "sd", "dv", "ckb", "azb", "arc", "syr", "nqo"),
-}
+_RIGHT_TO_LEFT = re.compile("ar|arc|azb|ckb|dv|fa|he|nqo|prs|ps|pus|sd|syr|ug|ur|yi")
+_SCRIPT = re.compile("[a-z]{4}")
+_RIGHT_TO_LEFT_SCRIPT = re.compile("adlm|arab|hebr|nkoo|syrc|thaa")
 
 
-class BadSettings(Exception):
-    """The configuration is wrong. `problems` has one line for each wrong key: which, why, and what would be right."""
-
-    def __init__(self, origin: str, problems: list[str]) -> None:
-        self.problems = problems
-        super().__init__("\n".join([f"{origin}:", *(f"  {problem}" for problem in problems)]))
+def direction_of(language: str) -> Literal["ltr", "rtl"]:
+    """The direction of a language tag's script, by its script subtag if it has one (BCP 47)."""
+    first, *rest = language.lower().split("-")
+    scripts = [part for part in rest if _SCRIPT.fullmatch(part)]
+    if scripts:
+        return "rtl" if _RIGHT_TO_LEFT_SCRIPT.fullmatch(scripts[0]) else "ltr"
+    return "rtl" if _RIGHT_TO_LEFT.fullmatch(first) else "ltr"
 
 
 def _zone(value: object) -> object:
@@ -164,13 +152,8 @@ class Newsletter(Section):
 
     @property
     def direction(self) -> Literal["ltr", "rtl"]:
-        """The direction of its script, from the language (or its script subtag)."""
-        tag = self.language.lower().split("-")
-        if any(part in RTL_SCRIPTS for part in tag[1:]):
-            return "rtl"
-        if any(re.fullmatch(r"[a-z]{4}", part) for part in tag[1:]):
-            return "ltr"
-        return "rtl" if tag[0] in RTL_LANGUAGES else "ltr"
+        """The direction of its script."""
+        return direction_of(self.language)
 
     @property
     def sections(self) -> tuple[str, ...]:
@@ -308,126 +291,3 @@ class Settings(Section):
             if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", slug):
                 raise ValueError(f"the slug {slug!r} is not lower-case letters, digits and hyphens")
         return {slug: newsletter.model_copy(update={"slug": slug}) for slug, newsletter in value.items()}
-
-
-def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
-    """The settings of this process.
-
-    `path` is what `--config` says; without it `DIGEST_CONFIG`, then `digest.toml` in the current folder.
-    Raises `BadSettings` with every problem there is.
-    """
-    path = path or Path(environ.get("DIGEST_CONFIG") or FILE_NAME)
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        problem = "there is no such file; make one with `digest init`, or name yours with --config or DIGEST_CONFIG"
-        raise BadSettings(str(path), [problem]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadSettings(str(path), [f"cannot be read: {error}"]) from error
-    except tomllib.TOMLDecodeError as error:
-        raise BadSettings(str(path), [f"is not TOML: {error}"]) from error
-    return parse(data, environ, path)
-
-
-def parse(data: dict[str, Any], environ: Mapping[str, str], path: Path) -> Settings:
-    """Check what a file (named for the messages and for relative paths) and the environment say.
-
-    Raises `BadSettings`.
-    """
-    problems = list(_overlay(data, environ))
-    try:
-        settings = Settings.model_validate(data)
-    except ValidationError as error:
-        raise BadSettings(str(path), [*problems, *_lines(error)]) from None
-    if problems:
-        raise BadSettings(str(path), problems)
-    return _anchored(settings, path.absolute().parent)
-
-
-def _anchored(settings: Settings, folder: Path) -> Settings:
-    """Make relative paths mean the same from every current folder."""
-    update: dict[str, Any] = {"keys": folder / settings.keys}
-    if settings.templates:
-        update["templates"] = folder / settings.templates
-    if match := re.fullmatch(r"sqlite:///([^/:].*)", settings.database.url):
-        update["database"] = DatabasePart(url=f"sqlite:///{folder / match[1]}")
-    return settings.model_copy(update=update)
-
-
-def _lines(error: ValidationError) -> Iterator[str]:
-    """A line for each problem. A list whose members are all wrong is not called empty besides."""
-    found = error.errors()
-    for one in found:
-        inside = any(other is not one and other["loc"][: len(one["loc"])] == one["loc"] for other in found)
-        if not (one["type"] == "too_short" and inside):
-            yield _line(one)
-
-
-def _line(error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"]) or "the file"
-    match error["type"]:
-        case "missing":
-            return f"{where}: is missing"
-        case "extra_forbidden":
-            return f"{where}: is no key of ours{_nearest(error['loc'])}"
-        case _:
-            # The values of a secret section are never repeated; our own validators quote only what is harmless.
-            return f"{where}: {error['msg'].removeprefix('Value error, ')}"
-
-
-def _nearest(loc: tuple[Any, ...]) -> str:
-    models: dict[str, type[Section]] = {"web": Web, "smtp": Smtp, "database": DatabasePart, "fetch": Fetch}
-    model: type[Section] = Settings
-    if len(loc) > 1:
-        model = models.get(str(loc[0]), Source if "sources" in loc else Newsletter)
-    near = difflib.get_close_matches(str(loc[-1]), [name for name in model.model_fields if name != "slug"], 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _overlay(data: dict[str, Any], environ: Mapping[str, str]) -> Iterator[str]:
-    """Put the environment's values over the file's; yields what is wrong with them."""
-    for name in sorted(environ):
-        if not name.startswith(PREFIX) or name in NOT_SETTINGS:
-            continue
-        text = environ[name]
-        key = name.removeprefix(PREFIX)
-        if key.endswith("_FILE"):
-            key = key.removesuffix("_FILE")
-            try:
-                text = Path(text).read_text(encoding="utf-8").strip()
-            except OSError as error:
-                yield f"{name}: the file cannot be read ({error.strerror})"
-                continue
-        place = _place(key.lower(), data)
-        if place is None:
-            yield f"{name}: is no setting of ours"
-            continue
-        into: dict[str, Any] = data
-        for part in place[:-1]:
-            into = into.setdefault(part, {})
-        into[place[-1]] = _value(text)
-
-
-def _place(key: str, data: dict[str, Any]) -> tuple[str, ...] | None:
-    """Where in the file's tree a name of the environment belongs: `smtp_url` is `smtp.url`."""
-    if key in ("keys", "templates"):
-        return (key,)
-    for section, model in (("web", Web), ("smtp", Smtp), ("database", DatabasePart), ("fetch", Fetch)):
-        rest = key.removeprefix(f"{section}_")
-        if rest != key and rest in model.model_fields:
-            return (section, rest)
-    for slug in data.get("newsletters", {}):
-        rest = key.removeprefix(f"newsletters_{slug.replace('-', '_')}_")
-        if rest != key and rest in Newsletter.model_fields:
-            return ("newsletters", slug, rest)
-    return None
-
-
-def _value(text: str) -> Any:
-    """A list or table is written as JSON in the environment; everything else is the text itself."""
-    if text[:1] in "[{":
-        try:
-            return json.loads(text)
-        except json.JSONDecodeError:
-            return text
-    return text

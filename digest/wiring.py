@@ -87,7 +87,8 @@ class House:
         """What the pages are given."""
         folders = template_folders(self.settings, "web")
         first = next(iter(self.settings.newsletters.values()))
-        pages = Pages(folders, site_title=first.title, language=first.language, direction=first.direction)
+        # The pages' own words are English so far; what is a newsletter's own says its language where it stands.
+        pages = Pages(folders, site_title=first.title)
         return Parts(
             settings=self.settings,
             database=self.database,

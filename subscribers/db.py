@@ -105,9 +105,10 @@ def with_driver(url: str | URL) -> URL:
 
 
 def _engine(url: URL) -> Engine:
+    # Parameters are kept out of errors: what was typed into a form must not end up in a log (O-53).
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
-    engine = sa.create_engine(url, connect_args={"timeout": 30})
+        return sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)
+    engine = sa.create_engine(url, connect_args={"timeout": 30}, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from digest.configuration import parse
 from digest.demo.catcher import Catcher, Caught
 from digest.run import make_server
 from digest.sample import SampleBlog
-from digest.settings import Settings, parse
+from digest.settings import Settings
 from digest.wiring import House, build
 from subscribers.keys import write_keys
 from tests.house import keys

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from digest.cli.setup import CONFIG
-from digest.settings import BadSettings, Newsletter, Settings, load, parse
+from digest.configuration import BadSettings, load, parse
+from digest.settings import Newsletter, Settings
 
 GOOD: dict[str, Any] = {
     "title": "Watchdog",

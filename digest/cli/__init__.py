@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from digest.cli import issues, people, roles, setup
+from digest.cli import issues, people, roles, sending, setup
 from digest.cli.context import EXPECTED, app
 
 __all__ = ["app", "main"]
 
-REGISTERED = (issues, people, roles, setup)
+REGISTERED = (issues, sending, people, roles, setup)
 
 
 def main() -> None:

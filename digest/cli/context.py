@@ -16,10 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 from digest.cli.logs import set_up_logs
+from digest.configuration import BadSettings, load
 from digest.issues.outcomes import Done, Refused
 from digest.migrations import BadDatabase
 from digest.models import Issue
-from digest.settings import BadSettings, Newsletter, Settings, load
+from digest.settings import Newsletter, Settings
 from digest.web.accounts import BadAccount
 from digest.weeks import Week
 from digest.wiring import House, NeedsPrivateKey, build

@@ -12,12 +12,13 @@ import typer
 
 from digest import migrations
 from digest.cli.context import Failed, app, out, print_table, settings
+from digest.configuration import FILE_NAME
 from digest.mail import selftest
 from digest.mail.headers import MUST_BE_SIGNED
 from digest.mail.render import Renderer
 from digest.mail.smtp import Interrupted, Limits, Refused, open_session
 from digest.models import SourceState
-from digest.settings import FILE_NAME, Settings, Smtp
+from digest.settings import Settings, Smtp
 from digest.wiring import template_folders
 from subscribers.db import Database
 from subscribers.keys import BadKeys, make_keys, read_keys, write_keys

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from digest.configuration import parse
 from digest.demo.catcher import Catcher
 from digest.issues import checks, control
 from digest.issues.draft import Drafted, draft
@@ -29,7 +30,7 @@ from digest.mail.ledger import Equation, equation
 from digest.models import Issue
 from digest.run import Roles, serve
 from digest.sample import SampleBlog
-from digest.settings import Newsletter, Settings, parse
+from digest.settings import Newsletter, Settings
 from digest.web.accounts import add_user
 from digest.wiring import House, build
 from subscribers.keys import make_keys, write_keys

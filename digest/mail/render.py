@@ -18,7 +18,8 @@ from jinja2 import FileSystemLoader, TemplateError, TemplateNotFound, TemplateSy
 
 from digest.mail.render_layout import compile_layout, layout_environment, text_environment
 from digest.mail.render_text import MANAGE_SLOT, UNSUBSCRIBE_SLOT, Slot, isolate, plain, tidy
-from digest.mail.render_words import Words, date_text, digits, direction_of, load_words, words_for
+from digest.mail.render_words import Words, date_text, digits, load_words, words_for
+from digest.settings import direction_of
 
 __all__ = [
     "MANAGE_SLOT",

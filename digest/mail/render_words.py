@@ -7,19 +7,15 @@ the package's word by word; a word that a language lacks is English. Pure, but f
 from __future__ import annotations
 
 import datetime as dt
-import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 Words = dict[str, Any]
 
 FILE = Path("_base") / "words.toml"
 FALLBACK = "en"
-_RIGHT_TO_LEFT = re.compile("ar|arc|azb|ckb|dv|fa|he|nqo|prs|ps|pus|sd|syr|ug|ur|yi")
-_SCRIPT = re.compile("[a-z]{4}")
-_RIGHT_TO_LEFT_SCRIPT = re.compile("adlm|arab|hebr|nkoo|syrc|thaa")
 
 
 class BadWords(Exception):
@@ -51,15 +47,6 @@ def words_for(languages: dict[str, Words], language: str) -> Words:
     tag = language.lower()
     own = languages.get(tag) or languages.get(tag.partition("-")[0]) or {}
     return {**languages[FALLBACK], **own}
-
-
-def direction_of(language: str) -> Literal["ltr", "rtl"]:
-    """The direction of a language tag's script, by its script subtag if it has one (BCP 47)."""
-    first, *rest = language.lower().split("-")
-    scripts = [part for part in rest if _SCRIPT.fullmatch(part)]
-    if scripts:
-        return "rtl" if _RIGHT_TO_LEFT_SCRIPT.fullmatch(scripts[0]) else "ltr"
-    return "rtl" if _RIGHT_TO_LEFT.fullmatch(first) else "ltr"
 
 
 def date_text(day: dt.date, words: Words, pattern: str = "date") -> str:

@@ -137,9 +137,9 @@ class _Channel(asyncio.Protocol):
 
     async def drain(self) -> None:
         """Wait until what was written has mostly left. Raises `ConnectionError` when it cannot leave any more."""
-        if self.transport.is_closing():
-            # A write that failed is told to us in the loop's next round only (asyncio's own drain() waits likewise).
-            await asyncio.sleep(0)
+        # The loop gets a turn even where the kernel takes everything at once: only then are a write that failed and a
+        # relay that speaks in the middle of a text noticed.
+        await asyncio.sleep(0)
         await self._writable.wait()
         if self.broken is not None:
             raise ConnectionError(self.broken)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digest.mail.render_words import BadWords, date_text, direction_of, load_words, solar_hijri, words_for
+from digest.mail.render_words import BadWords, date_text, load_words, solar_hijri, words_for
+from digest.settings import direction_of
 from tests.mail.render_samples import TEMPLATES
 
 LANGUAGES = load_words([TEMPLATES])

@@ -13,11 +13,12 @@ import sqlalchemy as sa
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from digest.configuration import parse
 from digest.issues.draft import Drafted, draft
 from digest.mail.outbox import LedgerOutbox
 from digest.mail.render import Renderer
 from digest.models import Issue, IssueState, Post, User
-from digest.settings import Settings, parse
+from digest.settings import Settings
 from digest.web.accounts import add_user
 from digest.web.app import Parts, create_app
 from digest.weeks import Week

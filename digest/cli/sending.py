@@ -1,0 +1,171 @@
+"""Commands about an issue that goes out: send, pause, resume, cancel, status."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from digest.cli.context import (
+    Failed,
+    IssueName,
+    Json,
+    app,
+    find_issue,
+    house,
+    operator,
+    out,
+    print_json,
+    print_table,
+    settle,
+)
+from digest.issues import control
+from digest.issues.outcomes import Done, Refused
+from digest.issues.publish import publish
+from digest.mail.ledger import Equation, equation
+from digest.mail.send import Run
+from digest.models import Delivery, DeliveryState, Issue, IssueState
+from digest.queue import Worker
+from digest.run import on_signals
+from digest.wiring import House
+
+UNKNOWN_SHOWN = 50
+
+
+@app.command()
+def send(
+    issue: IssueName = None,
+    now: Annotated[bool, typer.Option("--now", help="At once, not at its hour.")] = False,
+) -> None:
+    """Send an approved issue from this process, and watch it. Called again, it goes on where it was."""
+    built = house()
+    found, newsletter = find_issue(built, issue)
+    worker = built.worker()
+    published = publish(
+        built.database,
+        found.id,
+        newsletter,
+        built.renderer,
+        built.settings.web.base_url,
+        built.clock(),
+        who=operator(),
+        at_once=now,
+    )
+    if isinstance(published, Refused):
+        raise Failed(published.reason)
+    out.print(f"{found.name}: {published.audience} readers")
+    run = asyncio.run(_send_and_watch(built, worker, found.id, newsletter.slug))
+    books = _books(built, found.id)
+    _print_equation(found.name, _state(built, found.id), books)
+    if run is None and not books.closes:
+        out.print("Another process is sending it; `digest status` shows how it goes.")
+    if run is not None and run.stopped:
+        raise Failed(f"Sending stopped: {run.stopped}. Call `digest send` again, or let `digest up` go on with it.")
+    if books.deferred:
+        out.print("Deferred readers are tried again by `digest up` or `digest worker`, or by calling this again later.")
+
+
+async def _send_and_watch(built: House, worker: Worker, issue_id: int, slug: str) -> Run | None:
+    """Send, and show how it goes. Ctrl+C and SIGTERM finish what is under way first (S-14)."""
+    stopping = asyncio.Event()
+    on_signals(stopping.set)
+    watcher = asyncio.create_task(_watch(built, issue_id))
+    try:
+        return await worker.send_issue(issue_id, slug, stopping)
+    finally:
+        watcher.cancel()
+
+
+async def _watch(built: House, issue_id: int) -> None:
+    """A bar on a terminal, a line every ten seconds elsewhere."""
+    columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True, console=out, disable=not out.is_terminal) as bar:
+        task = bar.add_task("sending")
+        while True:
+            books = await asyncio.to_thread(_books, built, issue_id)
+            settled = books.accepted + books.rejected + books.excluded + books.unknown
+            bar.update(task, total=books.audience, completed=settled)
+            if not out.is_terminal:
+                out.print(f"{settled} of {books.audience} readers settled")
+            await asyncio.sleep(0.5 if out.is_terminal else 10)
+
+
+@app.command()
+def pause(issue: IssueName = None) -> None:
+    """Stop an issue that is being sent, for now."""
+    _step(issue, control.pause, "is paused; `digest resume` goes on")
+
+
+@app.command()
+def resume(issue: IssueName = None) -> None:
+    """Go on sending a paused issue, where it stopped."""
+    _step(issue, control.resume, "goes on")
+
+
+@app.command()
+def cancel(issue: IssueName = None) -> None:
+    """End an issue for good: what has not left does not leave."""
+    _step(issue, control.cancel, "is cancelled")
+
+
+def _step(name: str | None, act: Any, done: str) -> None:
+    built = house()
+    found, _ = find_issue(built, name)
+    with built.database.write() as session:
+        result: Done | Refused = act(session, found.id, who=operator(), now=built.clock())
+    settle(result, f"{found.name} {done}.")
+
+
+@app.command()
+def status(issue: IssueName = None, as_json: Json = False) -> None:
+    """Print an issue's closing equation, and the deliveries whose outcome is unknown."""
+    built = house()
+    found, _ = find_issue(built, issue)
+    books = _books(built, found.id)
+    if as_json:
+        print_json({"name": found.name, **asdict(books), "state": found.state.value, "closes": books.closes})
+        return
+    _print_equation(found.name, found.state, books)
+    if found.hold_reason:
+        out.print(f"why: {found.hold_reason}")
+    _print_unknown(built, found.id)
+
+
+def _books(built: House, issue_id: int) -> Equation:
+    with built.database.read() as session:
+        return equation(session, issue_id)
+
+
+def _state(built: House, issue_id: int) -> IssueState:
+    with built.database.read() as session:
+        return session.get_one(Issue, issue_id).state
+
+
+def _print_equation(name: str, state: IssueState, books: Equation) -> None:
+    out.print(f"{name}: {state.value}")
+    sides = (
+        f"{books.accepted} accepted + {books.rejected} rejected + {books.excluded} excluded + {books.unknown} unknown"
+    )
+    sign = "=" if books.closes else "≠"
+    out.print(f"  audience {books.audience} {sign} {sides}")
+    if books.queued or books.deferred or books.committing:
+        out.print(f"  under way: {books.queued} queued, {books.deferred} deferred, {books.committing} committing")
+
+
+def _print_unknown(built: House, issue_id: int) -> None:
+    which = (Delivery.issue_id == issue_id, Delivery.letter == "issue", Delivery.state == DeliveryState.UNKNOWN)
+    with built.database.read() as session:
+        rows = session.execute(
+            sa.select(Delivery.id, Delivery.subscriber_id, Delivery.settled_at, Delivery.reply)
+            .where(*which)
+            .order_by(Delivery.id)
+            .limit(UNKNOWN_SHOWN)
+        ).all()
+    if rows:
+        print_table(
+            ("delivery", "subscriber", "at", "what is known"), rows, title="unknown; never sent again by itself"
+        )

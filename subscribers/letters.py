@@ -1,0 +1,60 @@
+"""What the people's side asks the mail side to send, and how often it may. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sqlalchemy.orm import Session
+
+CONFIRM = "confirm"
+"""Context: `confirm_url`, `never_url`."""
+ALREADY_SUBSCRIBED = "already-subscribed"
+"""Context: `manage_url`."""
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One letter to one person; its kind is the name of its template folder."""
+
+    kind: str
+    newsletter: str
+    subscriber_id: int
+    subscription_id: int | None
+    context: Mapping[str, str] = field(repr=False)
+    """What the template may use beyond the newsletter's own data. Has links with tokens, so it is stored sealed."""
+    give_up_after: dt.timedelta
+    """How long it makes sense to try."""
+
+
+class Outbox(Protocol):
+    """Where letters are left; the mail side provides it."""
+
+    def post(self, session: Session, letter: Letter, now: dt.datetime) -> None:
+        """Write the letter's row in the caller's transaction: it goes out if and only if that is committed."""
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """No more than `count` letters of a kind in any span of `per`."""
+
+    count: int
+    per: dt.timedelta
+
+
+BUDGETS: Mapping[str, tuple[Allowance, ...]] = {
+    CONFIRM: (Allowance(1, dt.timedelta(hours=24)), Allowance(3, dt.timedelta(days=30))),
+    ALREADY_SUBSCRIBED: (Allowance(1, dt.timedelta(days=30)),),
+}
+"""How often a kind of letter may go to one address, whoever asks for it (O-21)."""
+
+LONGEST_MEMORY = max(allowance.per for allowances in BUDGETS.values() for allowance in allowances)
+"""What was posted longer ago than this no budget asks about."""
+
+
+def may_post(kind: str, earlier: Iterable[dt.datetime], now: dt.datetime) -> bool:
+    """Whether one more letter of this kind may go to an address that got some `earlier` (any order)."""
+    times = list(earlier)
+    return all(sum(at > now - allowance.per for at in times) < allowance.count for allowance in BUDGETS[kind])

@@ -1,0 +1,65 @@
+"""What is not needed any more is deleted: requests that nobody confirmed, and people without any subscription."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from subscribers.db import Database
+from subscribers.letters import LONGEST_MEMORY
+from subscribers.lifecycle import Event, State, step
+from subscribers.models import LetterMemory, Subscriber, Subscription
+
+CONFIRM_WITHIN = dt.timedelta(hours=72)
+"""How long a confirmation link is good (O-02)."""
+KEEP_UNCONFIRMED = CONFIRM_WITHIN + dt.timedelta(hours=24)
+"""When a row that nobody confirmed is deleted, counted from the request (O-25)."""
+BATCH = 1000
+"""So many rows a transaction: the web goes on meanwhile, and no statement has too many parameters."""
+
+
+def purge(database: Database, now: dt.datetime) -> int:
+    """Delete what nobody confirmed (O-25), people without any subscription, and letters no budget asks about.
+
+    Who had left, asked again and did not confirm has left as before. Returns how many requests have lapsed.
+    """
+    with database.write() as session:
+        session.execute(sa.delete(LetterMemory).where(LetterMemory.at <= now - LONGEST_MEMORY))
+    lapsed = 0
+    while batch := _lapse(database, now):
+        lapsed += batch
+    while _forget(database):
+        pass
+    return lapsed
+
+
+# Rows that somebody works on just now are passed over; the next purge finds them, if they are still to be deleted. So
+# on PostgreSQL a purge waits for nobody, and nobody's new sign-up is taken along.
+
+
+def _lapse(database: Database, now: dt.datetime) -> int:
+    old = (Subscription.state == State.PENDING, Subscription.requested_at <= now - KEEP_UNCONFIRMED)
+    query = sa.select(Subscription.id).where(*old).limit(BATCH).with_for_update(skip_locked=True)
+    with database.write() as session:
+        ids = session.scalars(query).all()
+        _back_to_left(session, Subscription.id.in_(ids))
+        session.execute(sa.delete(Subscription).where(Subscription.id.in_(ids), Subscription.left_at.is_(None)))
+    return len(ids)
+
+
+def _back_to_left(session: Session, which: sa.ColumnElement[bool]) -> None:
+    before = step(State.PENDING, Event.LAPSED)
+    back = sa.update(Subscription).where(which, Subscription.left_at.is_not(None))
+    session.execute(back.values(state=before, confirm_hash=None, confirm_until=None))
+
+
+def _forget(database: Database) -> int:
+    nobody = ~sa.exists().where(Subscription.subscriber_id == Subscriber.id)
+    query = sa.select(Subscriber.id).where(nobody).limit(BATCH).with_for_update(skip_locked=True)
+    with database.write() as session:
+        ids = session.scalars(query).all()
+        # Asked again once they are locked: a sign-up may have been committed between, and its row would go with them.
+        session.execute(sa.delete(Subscriber).where(Subscriber.id.in_(ids), nobody))
+    return len(ids)

@@ -1,0 +1,203 @@
+"""Addresses are sealed here, and opened only where the private key is (DESIGN 4.7, E-01 to E-04).
+
+Each process that takes sign-ups makes a *data key* and stores it sealed to the sender's public key (HPKE, RFC 9180).
+Values are encrypted with the data key by AES-256-GCM-SIV (RFC 8452), bound to the place they stand in. Who has the
+database alone, or the database and a web server's keys, cannot open what was stored.
+
+A sealed value is one octet 1 (the format), the data key's number in 4 octets, a nonce of 12, then ciphertext and tag.
+The text is padded to a multiple of 64 octets, since its length would tell about the address.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import struct
+import threading
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import sqlalchemy as sa
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+from sqlalchemy.orm import Session
+
+from subscribers.keys import BadKeys, Keys, make_keys, read_keys, write_keys
+
+__all__ = [
+    "DELIVERY_CONTEXT",
+    "SUBSCRIBER_ADDRESS",
+    "USER_ADDRESS",
+    "BadKeys",
+    "CannotOpen",
+    "Keys",
+    "Place",
+    "Vault",
+    "make_keys",
+    "read_keys",
+    "write_keys",
+]
+
+FORMAT = 1
+BUCKET = 64
+SEALS_PER_KEY = 1000
+"""After so many values `prepare` makes another data key: whoever takes a web process over reads no more than these."""
+
+_HEAD = struct.Struct(">BI12s")
+_SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+_INFO = b"watchdog-digest data key 1"
+_data_keys = sa.table("data_keys", sa.column("id"), sa.column("sealed"), sa.column("created_at"))
+
+
+class CannotOpen(Exception):
+    """A sealed value was not opened: it is damaged, was moved from another place, or this process lacks the key."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A column that sealed values stand in; a value opens only where it was put (E-02)."""
+
+    table: str
+    column: str
+
+
+SUBSCRIBER_ADDRESS = Place("subscribers", "address_sealed")
+USER_ADDRESS = Place("users", "address_sealed")
+DELIVERY_CONTEXT = Place("deliveries", "context_sealed")
+
+
+class Store(Protocol):
+    """What the vault needs of a `Database`: its two doors."""
+
+    def read(self) -> AbstractContextManager[Session]:
+        """A session for looking."""
+
+    def write(self) -> AbstractContextManager[Session]:
+        """A session that is one transaction."""
+
+
+@dataclass
+class _Sealer:
+    """The data key that this process seals with, and how often it has."""
+
+    key_id: int
+    cipher: AESGCMSIV
+    seals: int = 0
+
+
+class Vault:
+    """Seals texts for their place in the database and opens them again; safe to use from several threads."""
+
+    def __init__(self, database: Store, keys: Keys) -> None:
+        self._database = database
+        self._keys = keys
+        self._sealing_key = keys.sealing_key()
+        self._opening_key = keys.opening_key()
+        self._opened: dict[int, AESGCMSIV] = {}
+        self._sealer: _Sealer | None = None
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"Vault({self._keys!r})"
+
+    def prepare(self) -> None:
+        """See to it that this process has a data key, and a fresh one after many values.
+
+        The key's row is its own committed transaction, so call this before a transaction that seals: on SQLite a
+        second writer would wait for the first, and here both would be the same thread.
+        """
+        sealer = self._sealer
+        if sealer is None or sealer.seals >= SEALS_PER_KEY:
+            with self._lock:
+                if self._sealer is sealer:
+                    self._sealer = self._new_sealer()
+
+    def seal(self, text: str, place: Place, row: bytes) -> bytes:
+        """The text, readable only to the sender, only in this place of this row (`row` is the row's public id)."""
+        sealer = self._sealer
+        if sealer is None:
+            self.prepare()
+            sealer = self._sealer
+        assert sealer is not None  # noqa: S101 -- `prepare` has made one or raised.
+        sealer.seals += 1
+        nonce = secrets.token_bytes(12)
+        bound = _bound(place, row, sealer.key_id)
+        return _HEAD.pack(FORMAT, sealer.key_id, nonce) + sealer.cipher.encrypt(nonce, pad(text.encode()), bound)
+
+    def open(self, sealed: bytes, place: Place, row: bytes) -> str:
+        """The text that was sealed for this place. Raises `CannotOpen`."""
+        if len(sealed) < _HEAD.size or sealed[0] != FORMAT:
+            raise CannotOpen("the value has no format that is known here")
+        _, key_id, nonce = _HEAD.unpack_from(sealed)
+        cipher = self._data_key(key_id)
+        try:
+            padded = cipher.decrypt(nonce, sealed[_HEAD.size :], _bound(place, row, key_id))
+        except InvalidTag:
+            raise CannotOpen("the value is damaged or was moved from another place") from None
+        return unpad(padded).decode()
+
+    def blind_index(self, identity: str) -> bytes:
+        """What a subscriber is found by: the same for the same address, nothing to anybody without the key (E-04)."""
+        return _keyed(self._keys.index, b"subscriber-email", identity)
+
+    def suppression_hash(self, identity: str) -> bytes:
+        """What stays of an address that must never be mailed (O-52)."""
+        return _keyed(self._keys.suppression, b"suppression", identity)
+
+    def rate_key(self, identity: str) -> bytes:
+        """What the budgets of letters are counted by (O-21); give it the folded form of `forms.budget_form`."""
+        return _keyed(self._keys.rate, b"letter-rate", identity)
+
+    def _new_sealer(self) -> _Sealer:
+        key = AESGCMSIV.generate_key(256)
+        row = {"sealed": _SUITE.encrypt(key, self._sealing_key, _INFO), "created_at": sa.func.current_timestamp()}
+        with self._database.write() as session:
+            key_id = session.scalars(sa.insert(_data_keys).values(row).returning(_data_keys.c.id)).one()
+        return _Sealer(key_id, AESGCMSIV(key))
+
+    def _data_key(self, key_id: int) -> AESGCMSIV:
+        if cipher := self._opened.get(key_id):
+            return cipher
+        sealer = self._sealer
+        if sealer and sealer.key_id == key_id:
+            return sealer.cipher
+        cipher = self._opened[key_id] = AESGCMSIV(self._unsealed(key_id))
+        return cipher
+
+    def _unsealed(self, key_id: int) -> bytes:
+        if self._opening_key is None:
+            raise CannotOpen("this process has no private key, and so cannot read what others have sealed")
+        with self._database.read() as session:
+            sealed = session.scalar(sa.select(_data_keys.c.sealed).where(_data_keys.c.id == key_id))
+        if sealed is None:
+            raise CannotOpen("the value's data key is not in the database")
+        try:
+            return _SUITE.decrypt(sealed, self._opening_key, _INFO)
+        except InvalidTag:
+            raise CannotOpen("the value's data key was sealed to other keys than this keys file has") from None
+
+
+def pad(text: bytes) -> bytes:
+    """Fill up to a multiple of 64 octets: one 0x80, then zeros (ISO/IEC 7816-4)."""
+    marked = text + b"\x80"
+    return marked.ljust(-(-len(marked) // BUCKET) * BUCKET, b"\0")
+
+
+def unpad(padded: bytes) -> bytes:
+    """Undo `pad`. Raises `CannotOpen` where nothing was padded."""
+    text, mark, zeros = padded.rpartition(b"\x80")
+    if not mark or zeros.strip(b"\0"):
+        raise CannotOpen("the value was not written by this program")
+    return text
+
+
+def _bound(place: Place, row: bytes, key_id: int) -> bytes:
+    """Table, column, row and key in an order and with lengths that leave one reading only (E-02)."""
+    parts = (place.table.encode(), place.column.encode(), row, key_id.to_bytes(4, "big"))
+    return b"".join(len(part).to_bytes(2, "big") + part for part in parts)
+
+
+def _keyed(key: bytes, label: bytes, identity: str) -> bytes:
+    return hmac.digest(key, label + b"\0" + identity.encode(), "sha256")

@@ -1,0 +1,109 @@
+"""What the tests of the people's side are made with: newsletters, an outbox that only remembers, a clock, a server."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvicorn
+from litestar import Litestar
+from litestar.static_files import create_static_files_router
+from sqlalchemy.orm import Session
+
+from subscribers.db import Database
+from subscribers.letters import Letter
+from subscribers.pages import Pages
+from subscribers.service import NewsletterInfo, Service
+from subscribers.vault import Keys, Vault
+from subscribers.web import public_routes
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "web"
+BASE_URL = "http://digest.example.org"
+
+WATCH = NewsletterInfo(
+    slug="watch",
+    title="The Watch",
+    description="Courts, newsrooms and the people between them. Every Thursday.",
+    language="en",
+    direction="ltr",
+    publisher="The Watch, 1 Example Street, Exampleville",
+    wording="By subscribing I agree to get The Watch by e-mail once a week.",
+)
+NEGAH = NewsletterInfo(
+    slug="negah",
+    title="نگاه هفته",
+    description="خلاصهٔ خبرهای هفته، هر پنجشنبه.",
+    language="fa",
+    direction="rtl",
+    publisher="The Watch, 1 Example Street, Exampleville",
+    wording="با اشتراک، هفته‌ای یک نامه دریافت می‌کنم.",
+)
+
+
+@dataclass
+class Recorder:
+    """Our own `Outbox`, which remembers the letters and sends none."""
+
+    letters: list[Letter] = field(default_factory=list)
+
+    def post(self, session: Session, letter: Letter, now: dt.datetime) -> None:
+        assert session.in_transaction()
+        assert now.tzinfo
+        self.letters.append(letter)
+
+    def tokens(self, name: str) -> list[str]:
+        """The last parts of all links of one name (`confirm_url`, …), oldest first."""
+        return [letter.context[name].rpartition("/")[2] for letter in self.letters if name in letter.context]
+
+
+@dataclass
+class Clock:
+    """A clock that a test turns."""
+
+    now: dt.datetime
+
+    def __call__(self) -> dt.datetime:
+        return self.now
+
+    def turn(self, **by: float) -> None:
+        self.now += dt.timedelta(**by)
+
+
+def make_service(
+    database: Database,
+    vault: Vault,
+    keys: Keys,
+    outbox: Recorder,
+    *newsletters: NewsletterInfo,
+    base_url: str = BASE_URL,
+) -> Service:
+    declared = {one.slug: one for one in newsletters or (WATCH, NEGAH)}
+    return Service(database, vault, keys, outbox, base_url, declared)
+
+
+def make_app(service: Service, clock: Clock, **everywhere: object) -> Litestar:
+    pages = Pages([TEMPLATES], **{"site_title": "The Watch", **everywhere})
+    static = create_static_files_router("/static", [TEMPLATES / "static"])
+    return Litestar([*public_routes(service, pages, clock), static], openapi_config=None)
+
+
+@contextmanager
+def serving(app: Litestar) -> Iterator[str]:
+    """The application behind a real server on a free port of this machine; yields its address."""
+    config = uvicorn.Config(app, port=0, log_level="critical", access_log=False, lifespan="on", ws="none")
+    server = uvicorn.Server(config)
+    listening = config.bind_socket()
+    # From here on whoever comes is kept waiting rather than sent away.
+    listening.listen()
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()
