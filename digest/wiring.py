@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import structlog
+
 from digest import migrations
 from digest.gather.refresh import SourceReport, refresh
 from digest.issues.plan import Hands
@@ -22,6 +24,8 @@ from subscribers.pages import Pages
 from subscribers.service import NewsletterInfo, Service
 from subscribers.vault import Vault
 from subscribers.web import public_routes
+
+log = structlog.get_logger()
 
 Clock = Callable[[], dt.datetime]
 
@@ -53,8 +57,12 @@ class House:
         return self.settings.newsletters[slug]
 
     def gather(self, newsletter: Newsletter, now: dt.datetime) -> list[SourceReport]:
-        """Read every source of a newsletter."""
-        return refresh(self.database, newsletter, self.settings.fetch, now)
+        """Read every source of a newsletter; what is wrong with one is said, and the others go on."""
+        reports = refresh(self.database, newsletter, self.settings.fetch, now)
+        for report in reports:
+            if report.reason:
+                log.warning("a source", newsletter=newsletter.slug, url=report.url, why=report.reason)
+        return reports
 
     def hands(self) -> Hands:
         """What the planner acts with."""

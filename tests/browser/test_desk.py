@@ -1,6 +1,6 @@
 """The desk in a real browser: a whole Thursday with scripts and without, no violation of any policy, axe content.
 
-The pictures land in pytest's temporary folder under `desk-looks/`, for people to look at.
+The pictures land in `screenshots/`, for people to look at.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pytest
 import sqlalchemy as sa
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from digest.models import Delivery, DeliveryState, IssueState
 from digest.web.app import Parts, create_app
@@ -33,13 +33,7 @@ from tests.web.house import (
     the_issue,
 )
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Chromium at /usr/bin/chromium (.ci/run installs it)"),
-]
+pytestmark = pytest.mark.browser
 
 Scheme = Literal["light", "dark"]
 SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
@@ -77,7 +71,7 @@ class Room:
         expect(page).to_have_url(f"{self.url}{path}")
 
     def picture(self, page: Page, name: str) -> None:
-        page.screenshot(path=str(self.album / f"{name}.png"), full_page=True)
+        page.screenshot(path=str(self.album / f"desk-{name}.png"), full_page=True)
 
     def _heard(self, text: str) -> None:
         # A page with a refusal has its status in the console, and that is how it should be.
@@ -87,19 +81,6 @@ class Room:
     def _asked(self, url: str) -> None:
         if not url.startswith((self.url, "data:")):
             self.complaints.append(f"asked for {url}")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield started
-        started.close()
-
-
-@pytest.fixture(scope="module")
-def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("desk-looks", numbered=False)
 
 
 @pytest.fixture

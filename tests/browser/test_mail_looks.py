@@ -1,30 +1,23 @@
 """How the mails look in a real browser: widths, dark colours, contrast, and what is left when programs drop things.
 
-The pictures land in pytest's temporary folder under `mail-looks/`, for people to look at.
+The pictures land in `screenshots/`, for people to look at.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route
 
 from digest.mail.render import IssueView, Renderer
 from tests.mail.render_samples import ENGLISH, PERSIAN, RUSSIAN, TEMPLATES
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Chromium at /usr/bin/chromium (.ci/run installs it)"),
-]
+pytestmark = pytest.mark.browser
 
 ISSUES = {"en": ENGLISH, "ru": RUSSIAN, "fa": PERSIAN}
 Scheme = Literal["light", "dark"]
@@ -54,19 +47,6 @@ TEXTS = """() => {
   }
   return found;
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield started
-        started.close()
-
-
-@pytest.fixture(scope="module")
-def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("mail-looks", numbered=False)
 
 
 def opened(browser: Browser, html: str, width: int, scheme: Scheme = "light", *, pictures: bool = True) -> Page:
@@ -125,7 +105,7 @@ def texts(page: Page) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("language", list(ISSUES))
 def test_an_issue_fits_at_every_width(browser: Browser, album: Path, language: str, width: int, scheme: Scheme) -> None:
     page = opened(browser, rendered(ISSUES[language]), width, scheme)
-    page.screenshot(path=album / f"issue-{language}-{scheme}-{width}.png", full_page=True)
+    page.screenshot(path=album / f"mail-issue-{language}-{scheme}-{width}.png", full_page=True)
     assert fits(page)
     assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
     column = page.evaluate("document.querySelector('h1').getBoundingClientRect().width")
@@ -138,7 +118,7 @@ def test_an_issue_fits_at_every_width(browser: Browser, album: Path, language: s
 def test_an_issue_is_readable_without_its_styles(browser: Browser, album: Path, language: str, width: int) -> None:
     """F-46: some programs drop every <style>."""
     page = opened(browser, without_styles(rendered(ISSUES[language])), width)
-    page.screenshot(path=album / f"issue-{language}-no-styles-{width}.png", full_page=True)
+    page.screenshot(path=album / f"mail-issue-{language}-no-styles-{width}.png", full_page=True)
     assert fits(page)
     assert page.locator("h1").evaluate("element => getComputedStyle(element).fontSize") == "46px"
     assert min(one["size"] for one in texts(page)) >= 14
@@ -147,7 +127,7 @@ def test_an_issue_is_readable_without_its_styles(browser: Browser, album: Path, 
 
 def test_an_issue_says_all_without_its_pictures(browser: Browser, album: Path) -> None:
     page = opened(browser, rendered(ENGLISH), 320, pictures=False)
-    page.screenshot(path=album / "issue-en-no-pictures-320.png", full_page=True)
+    page.screenshot(path=album / "mail-issue-en-no-pictures-320.png", full_page=True)
     assert fits(page)
     assert page.get_by_alt_text("A courthouse with one lit window").count() == 1
     page.close()
@@ -245,7 +225,7 @@ def test_a_letter_is_plain_and_fits(browser: Browser, album: Path, kind: str, la
     context = {"newsletter_title": "Watchdog", "language": language, "direction": "rtl" if language == "fa" else "ltr"}
     html = Renderer([TEMPLATES]).letter(kind, {**context, **LETTERS[kind]}).html
     page = opened(browser, html, 320, scheme)
-    page.screenshot(path=album / f"{kind}-{language}-{scheme}-320.png", full_page=True)
+    page.screenshot(path=album / f"mail-{kind}-{language}-{scheme}-320.png", full_page=True)
     assert fits(page)
     for one in texts(page):
         colour, ground = channels(one["colour"]), channels(one["ground"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import sqlalchemy as sa
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from subscribers.db import Database
 from subscribers.lifecycle import State
@@ -25,24 +24,12 @@ from tests.subscribers.house import NEGAH, WATCH, Clock, Recorder, make_app, mak
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 ADDRESS = "reader@example.org"
 WAYS: dict[str, dict[str, Any]] = {
     "phone": {"viewport": {"width": 320, "height": 640}, "java_script_enabled": False},
     "desktop": {"viewport": {"width": 1024, "height": 800}},
     "dark": {"viewport": {"width": 600, "height": 800}, "color_scheme": "dark"},
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"needs Chromium, which is not at {CHROMIUM}")
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=arguments)
-        yield browser
-        browser.close()
 
 
 @dataclass
@@ -153,11 +140,12 @@ def test_a_bad_address_is_said_beside_the_field_that_still_holds_it(page: Page, 
 
 
 @pytest.mark.parametrize("page", WAYS, indirect=True)
-def test_no_page_is_wider_than_its_window(page: Page, place: Place) -> None:
+def test_no_page_is_wider_than_its_window(page: Page, place: Place, album: Path) -> None:
     for name, address in place.every_page().items():
         page.goto(address)
         window = page.viewport_size
         assert window
+        page.screenshot(path=album / f"page-{name}-{window['width']}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= window["width"], name
 
 
