@@ -12,7 +12,7 @@ import datetime as dt
 import enum
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -22,8 +22,6 @@ from digest.models import Delivery, DeliveryState, Issue, IssueState, Lease
 from subscribers.db import Database
 from subscribers.lifecycle import State
 from subscribers.models import Subscription
-
-_T = TypeVar("_T")
 
 OPEN = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
 """Still to be tried."""
@@ -151,6 +149,7 @@ class Ledger:
         self._claim = claim
         self._clock = clock
         self._gathered = _Gathered()
+        self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -166,22 +165,23 @@ class Ledger:
             await self._task
 
     async def intend(self, delivery_id: int) -> Verdict:
-        """Ask to send the final dot of a delivery; on GO the intent is durable."""
-        future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        """Ask to send the final dot of a delivery; on GO the intent is durable, and so is what was recorded before."""
+        future: asyncio.Future[Verdict] = self._loop.create_future()
         self._gathered.intents.append((delivery_id, future))
-        return await self._handed(future)
+        self._hand_over()
+        return await future
 
-    async def record(self, delivery_id: int, result: Outcome, retry_at: dt.datetime) -> None:
-        """Make an outcome durable; `retry_at` counts for a deferred one."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def record(self, delivery_id: int, result: Outcome, retry_at: dt.datetime) -> asyncio.Future[None]:
+        """Hand over an outcome; it is durable when the future is done. `retry_at` counts for a deferred one."""
+        future: asyncio.Future[None] = self._loop.create_future()
         self._gathered.outcomes.append((delivery_id, result, retry_at, future))
-        await self._handed(future)
+        self._hand_over()
+        return future
 
-    async def _handed(self, future: asyncio.Future[_T]) -> _T:
+    def _hand_over(self) -> None:
         if self._task is None or self._task.done():
             raise RuntimeError("the ledger is closed")
         self._wake.set()
-        return await future
 
     async def _run(self) -> None:
         while not (self._closing and not self._gathered):

@@ -19,7 +19,7 @@ from digest.mail import ledger as books
 from digest.mail.compose import NotSendable
 from digest.mail.ledger import Claim, Ledger, Verdict
 from digest.mail.replies import Outcome, Scope, Stage, interrupted, next_try, outcome
-from digest.mail.smtp import Interrupted, Limits, Refused, Session, open_session
+from digest.mail.smtp import Envelope, Interrupted, Limits, Refused, Session, open_session
 from digest.mail.work import Copy, Work
 from digest.models import DeliveryState
 from digest.settings import Smtp
@@ -105,7 +105,7 @@ class Engine:
 
 
 class _Lane:
-    """One connection at a time, one message after the other."""
+    """One connection at a time, one message after the other; the next envelope travels with the dot where it may."""
 
     def __init__(self, engine: Engine, work: Work, ledger: Ledger, run: Run, stopping: asyncio.Event) -> None:
         self._engine = engine
@@ -114,13 +114,15 @@ class _Lane:
         self._run = run
         self._stopping = stopping
         self._session: Session | None = None
+        self._next: Copy | None = None
+        self._recorded: asyncio.Future[None] | None = None
 
     async def work(self) -> None:
         try:
-            while self._run.stopped is None and not self._stopping.is_set():
-                copy = await self._work.next(self._engine.clock())
-                if copy is None or not await self._deliver(copy):
-                    break
+            while (copy := await self._take()) and await self._deliver(copy):
+                pass
+            if self._recorded:
+                await self._recorded
         except BaseException:
             # In the middle of a transaction there is no goodbye: it would become part of the text.
             if self._session:
@@ -131,11 +133,26 @@ class _Lane:
         if self._session:
             await self._session.close()
 
+    async def _take(self) -> Copy | None:
+        """The next copy; none when there is no more, or this run is to end."""
+        if self._next:
+            copy, self._next = self._next, None
+            if self._run.stopped is None and not self._stopping.is_set():
+                return copy
+            self._work.give_back(copy)
+            if self._session and self._session.has_begun(copy.envelope):
+                # Its envelope left with the last dot; without a text it is nothing.
+                self._session.abort()
+            return None
+        if self._run.stopped is not None or self._stopping.is_set():
+            return None
+        return await self._work.next(self._engine.clock())
+
     async def _deliver(self, copy: Copy) -> bool:
         """Try one copy. False where this lane has no connection to go on with."""
         was_used = self._session is not None and self._session.usable
         try:
-            session = await self._connected()
+            session = await self._connected(copy)
         except (Refused, Interrupted) as error:
             self._work.give_back(copy)
             if self._run.lanes == 1:
@@ -153,30 +170,52 @@ class _Lane:
                 return await self._deliver(copy)
             result = interrupted(error.stage, error.why)
         if result:
-            await self._record(copy, result)
+            self._record(copy, result)
         return True
 
     async def _transact(self, session: Session, copy: Copy) -> Outcome | None:
         """The three recorded steps of DATA (S-10). None where the reader or the issue said stop before the dot."""
-        await session.envelope(copy.sender, copy.recipient, copy.size)
+        if not session.has_begun(copy.envelope):
+            session.check(copy.envelope)
+            await session.begin(copy.envelope)
+        await session.accepted()
         await session.body(copy.segments())
-        if await self._ledger.intend(copy.delivery_id) is Verdict.STOP:
+        verdict = await self._ledger.intend(copy.delivery_id)
+        if self._recorded:
+            # It was handed over before the intent, so it is durable now, or the ledger has failed.
+            self._recorded.result()
+        if verdict is Verdict.STOP:
             session.abort()
             return None
-        return outcome(Stage.DOT, await session.dot())
+        return outcome(Stage.DOT, await session.dot(self._following(session)))
 
-    async def _record(self, copy: Copy, result: Outcome) -> None:
+    def _following(self, session: Session) -> Envelope | None:
+        """The envelope that may travel with the dot: of a copy that is at hand, and that the relay may be asked for."""
+        is_over = self._run.stopped is not None or self._stopping.is_set()
+        if is_over or not session.pipelining or session.sent >= self._engine.smtp.reuse:
+            return None
+        self._next = self._work.at_hand()
+        if self._next is None:
+            return None
+        try:
+            session.check(self._next.envelope)
+        except Refused:
+            return None
+        return self._next.envelope
+
+    def _record(self, copy: Copy, result: Outcome) -> None:
         engine = self._engine
-        await self._ledger.record(copy.delivery_id, result, next_try(copy.attempts + 1, engine.clock(), engine.rng))
+        retry_at = next_try(copy.attempts + 1, engine.clock(), engine.rng)
+        self._recorded = self._ledger.record(copy.delivery_id, result, retry_at)
         self._run.note(result)
         if result.state is not DeliveryState.ACCEPTED:
             log.info(
                 "delivery", id=copy.delivery_id, state=result.state.value, scope=result.scope.value, reply=result.reply
             )
 
-    async def _connected(self) -> Session:
+    async def _connected(self, copy: Copy) -> Session:
         session = self._session
-        if session and session.usable and session.sent < self._engine.smtp.reuse:
+        if session and session.usable and (session.sent < self._engine.smtp.reuse or session.has_begun(copy.envelope)):
             return session
         if session:
             await session.close()

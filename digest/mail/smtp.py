@@ -12,7 +12,7 @@ import re
 import ssl
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, cast
 
@@ -38,6 +38,13 @@ class Limits:
     data: float = 120.0
     body: float = 180.0
     dot: float = 600.0
+
+    def of(self, stage: Stage) -> float:
+        """How long a stage's answer is waited for."""
+        return float(getattr(self, stage.value))
+
+
+_REPLY_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?", re.DOTALL)
 
 
 class Interrupted(Exception):
@@ -71,13 +78,17 @@ class _Channel(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._writable = asyncio.Event()
         self._writable.set()
+        self._loop = asyncio.get_running_loop()
+        self._deadline = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
         self.closed = asyncio.Event()
         self.broken: str | None = None
         """Why nothing more can be read, once that is so."""
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
-        while (end := self._buffer.find(b"\n")) >= 0:
+        # After a line that is not SMTP nothing counts any more: what follows would be taken for another answer.
+        while self.broken is None and (end := self._buffer.find(b"\n")) >= 0:
             line = bytes(self._buffer[:end]).removesuffix(b"\r")
             del self._buffer[: end + 1]
             self._line(line)
@@ -85,7 +96,7 @@ class _Channel(asyncio.Protocol):
             self._break("the relay sent an endless line")
 
     def _line(self, line: bytes) -> None:
-        match = re.fullmatch(rb"([2-5]\d\d)(?:([ -])(.*))?", line, re.DOTALL)
+        match = _REPLY_LINE.fullmatch(line)
         self._size += len(line)
         if not match or self._size > MAX_REPLY or (self._lines and match[1] != self._code):
             self._break("the relay's answer is not SMTP")
@@ -111,6 +122,8 @@ class _Channel(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self.broken is None:
             self.broken = f"the connection was lost ({type(exc).__name__})" if exc else "the relay hung up"
+        if self._alarm:
+            self._alarm.cancel()
         self.closed.set()
         self._wake()
         self._writable.set()
@@ -126,29 +139,58 @@ class _Channel(asyncio.Protocol):
         """Whether an answer lies here that nobody has read yet."""
         return bool(self._replies)
 
-    async def reply(self) -> Reply:
-        """The next answer. Raises `ConnectionError` when none will come."""
+    async def reply(self, limit: float) -> Reply:
+        """The next answer, waited for so many seconds. Raises `ConnectionError` when none will come."""
+        self._expect(limit)
         while not self._replies:
             if self.broken is not None:
                 raise ConnectionError(self.broken)
-            self._waiter = asyncio.get_running_loop().create_future()
+            self._waiter = self._loop.create_future()
             await self._waiter
         return self._replies.popleft()
 
-    async def drain(self) -> None:
+    async def drain(self, limit: float) -> None:
         """Wait until what was written has mostly left. Raises `ConnectionError` when it cannot leave any more."""
-        # The loop gets a turn even where the kernel takes everything at once: only then are a write that failed and a
-        # relay that speaks in the middle of a text noticed.
-        await asyncio.sleep(0)
-        await self._writable.wait()
+        self._expect(limit)
+        if not self._writable.is_set():
+            await self._writable.wait()
         if self.broken is not None:
             raise ConnectionError(self.broken)
 
+    def _expect(self, limit: float) -> None:
+        """Something has to come within so many seconds.
+
+        One timer stands for many deadlines: when it rings too early, it is set again. A timer for each answer would
+        cost more than reading the answer.
+        """
+        self._deadline = self._loop.time() + limit
+        if self._alarm is None or self._alarm.when() > self._deadline:
+            if self._alarm:
+                self._alarm.cancel()
+            self._alarm = self._loop.call_at(self._deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        if self._loop.time() < self._deadline:
+            self._alarm = self._loop.call_at(self._deadline, self._ring)
+        elif (self._waiter and not self._waiter.done()) or not self._writable.is_set():
+            self._break("no answer in time")
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """From whom, to whom, and about how many octets (RFC 1870)."""
+
+    sender: str
+    recipient: str = field(repr=False)
+    size: int
+
 
 class Session:
-    """One open, secured and logged-in connection to the relay. One transaction at a time.
+    """One open, secured and logged-in connection to the relay.
 
-    The steps of a transaction, in order: `envelope`, `body`, `dot`. Each raises `Refused` with the relay's answer or
+    The steps of a transaction, in order: `begin`, `accepted`, `body`, `dot`. Where the relay offers PIPELINING the next
+    transaction's `begin` travels with the dot (RFC 2920 §3.1). Each step raises `Refused` with the relay's answer or
     `Interrupted`; whichever it is, `stage` tells whether anything can have been accepted.
     """
 
@@ -157,58 +199,87 @@ class Session:
         self._client = client
         self._channel = _Channel(transport)
         self._limits = limits
-        self._pipelining = client.supports_extension("pipelining")
+        self.pipelining = client.supports_extension("pipelining")
         self._utf8 = client.supports_extension("smtputf8")
         self._max_size = _advertised_size(client)
+        self._begun: Envelope | None = None
         self.sent = 0
         """Transactions begun on this connection."""
         self.usable = True
         transport.set_protocol(self._channel)
 
-    async def envelope(self, sender: str, recipient: str, size: int) -> None:
-        """MAIL, RCPT and DATA, in one write where the relay offers PIPELINING (RFC 2920)."""
-        self._check(sender, recipient, size)
+    def check(self, envelope: Envelope) -> None:
+        """Refuse by ourselves what must not be asked, or what the relay has said it does not take. Raises `Refused`."""
+        for address in (envelope.sender, envelope.recipient):
+            if _FORBIDDEN.search(address):
+                raise Refused(Stage.RCPT, Reply(553, "5.1.3 the address has characters that no envelope may hold"))
+        if not envelope.recipient.isascii() and not self._utf8:
+            raise Refused(Stage.RCPT, Reply(553, "5.6.7 the relay takes no internationalised addresses (SMTPUTF8)"))
+        if self._max_size and envelope.size > self._max_size:
+            raise Refused(
+                Stage.DATA, Reply(552, f"5.3.4 the message is larger than the relay takes ({self._max_size})")
+            )
+
+    async def begin(self, envelope: Envelope) -> None:
+        """Ask for a transaction. Without PIPELINING the answers are waited for here, step by step."""
+        self._begun = envelope
         self.sent += 1
-        utf8 = "" if recipient.isascii() else " SMTPUTF8"
-        announced = f" SIZE={size}" if self._max_size is not None else ""
-        commands = (
-            (Stage.MAIL, f"MAIL FROM:<{sender}>{announced}{utf8}", self._limits.mail),
-            (Stage.RCPT, f"RCPT TO:<{recipient}>", self._limits.rcpt),
-            (Stage.DATA, "DATA", self._limits.data),
-        )
-        if self._pipelining:
-            await self._pipelined(commands)
+        if self.pipelining:
+            self._write(b"".join(command for _, command in self._commands(envelope)))
         else:
-            await self._stepwise(commands)
+            await self._stepwise(envelope)
+
+    async def accepted(self) -> None:
+        """Wait until the relay wants the text of the transaction that was begun."""
+        if not self.pipelining:
+            return
+        refused: Refused | None = None
+        for stage in _ENVELOPE:
+            reply = await self._answer(stage)
+            if not _is_go_ahead(stage, reply):
+                refused = refused or Refused(stage, reply)
+            elif refused and stage is Stage.DATA:
+                # The relay wants a text that has no recipient: the lone dot of RFC 2920 §3.1 would do, a new
+                # connection is surer.
+                self.abort()
+        if refused:
+            await self._reset()
+            raise refused
 
     async def body(self, segments: Iterable[bytes]) -> None:
         """Hand the text over, without the final dot. It is ended already with CRLF and needs no dot-stuffing."""
         try:
-            async with asyncio.timeout(self._limits.body):
-                for batch in _batches(segments):
-                    self._channel.transport.writelines(batch)
-                    await self._channel.drain()
-        except (ConnectionError, TimeoutError) as error:
+            for number, batch in enumerate(_batches(segments)):
+                if number:
+                    # The loop gets a turn even where the kernel takes everything at once: only then are a write that
+                    # failed and a relay that speaks in the middle of a text noticed.
+                    await asyncio.sleep(0)
+                self._channel.transport.writelines(batch)
+                await self._channel.drain(self._limits.body)
+        except ConnectionError as error:
             raise self._interrupted(Stage.BODY, error) from error
         await self._unasked()
 
-    async def _unasked(self) -> None:
-        """Notice a relay that has hung up or refused without being asked: the dot has not left, so it is safe."""
-        if self._channel.has_reply:
-            reply = await self._channel.reply()
-            self.abort()
-            raise Refused(Stage.BODY, reply)
-        if self._channel.broken is not None:
-            raise self._interrupted(Stage.BODY, ConnectionError(self._channel.broken))
+    async def dot(self, following: Envelope | None = None) -> Reply:
+        """End the text. Whatever goes wrong from here on leaves the outcome unknown, unless the relay answers.
 
-    async def dot(self) -> Reply:
-        """End the text. Whatever goes wrong from here on leaves the outcome unknown, unless the relay answers."""
+        `following`, which PIPELINING is needed for, is begun in the same write; `accepted` then waits for its answers.
+        """
         await self._unasked()
-        self._write(b".\r\n")
-        reply = await self._answer(Stage.DOT, self._limits.dot)
+        self._begun = following
+        if following:
+            self.sent += 1
+            self._write(b".\r\n" + b"".join(command for _, command in self._commands(following)))
+        else:
+            self._write(b".\r\n")
+        reply = await self._answer(Stage.DOT)
         if not reply.is_positive:
             raise Refused(Stage.DOT, reply)
         return reply
+
+    def has_begun(self, envelope: Envelope) -> bool:
+        """Whether this very transaction was begun along with the last dot, and can go on."""
+        return self.usable and self._begun is envelope
 
     async def close(self) -> None:
         """Say goodbye, briefly; a relay that does not answer is left all the same."""
@@ -216,7 +287,7 @@ class Session:
             async with asyncio.timeout(GOODBYE):
                 if self.usable:
                     self._write(b"QUIT\r\n")
-                    await self._channel.reply()
+                    await self._channel.reply(GOODBYE)
                 self._channel.transport.close()
                 await self._channel.closed.wait()
         except (ConnectionError, TimeoutError):
@@ -229,47 +300,40 @@ class Session:
         self.usable = False
         self._channel.transport.abort()
 
-    def _check(self, sender: str, recipient: str, size: int) -> None:
-        for address in (sender, recipient):
-            if re.search(r"[\x00-\x20<>\x7f]", address):
-                raise Refused(Stage.RCPT, Reply(553, "5.1.3 the address has characters that no envelope may hold"))
-        if not recipient.isascii() and not self._utf8:
-            raise Refused(Stage.RCPT, Reply(553, "5.6.7 the relay takes no internationalised addresses (SMTPUTF8)"))
-        if self._max_size and size > self._max_size:
-            raise Refused(
-                Stage.DATA, Reply(552, f"5.3.4 the message is larger than the relay takes ({self._max_size})")
-            )
+    def _commands(self, envelope: Envelope) -> tuple[tuple[Stage, bytes], ...]:
+        utf8 = "" if envelope.recipient.isascii() else " SMTPUTF8"
+        announced = f" SIZE={envelope.size}" if self._max_size is not None else ""
+        return (
+            (Stage.MAIL, f"MAIL FROM:<{envelope.sender}>{announced}{utf8}\r\n".encode()),
+            (Stage.RCPT, f"RCPT TO:<{envelope.recipient}>\r\n".encode()),
+            (Stage.DATA, b"DATA\r\n"),
+        )
 
-    async def _stepwise(self, commands: tuple[tuple[Stage, str, float], ...]) -> None:
-        for stage, command, limit in commands:
-            self._write(command.encode() + b"\r\n")
-            reply = await self._answer(stage, limit)
+    async def _stepwise(self, envelope: Envelope) -> None:
+        for stage, command in self._commands(envelope):
+            self._write(command)
+            reply = await self._answer(stage)
             if not _is_go_ahead(stage, reply):
                 await self._reset()
                 raise Refused(stage, reply)
 
-    async def _pipelined(self, commands: tuple[tuple[Stage, str, float], ...]) -> None:
-        self._write(b"".join(command.encode() + b"\r\n" for _, command, _ in commands))
-        refused: Refused | None = None
-        for stage, _, limit in commands:
-            reply = await self._answer(stage, limit)
-            if not _is_go_ahead(stage, reply):
-                refused = refused or Refused(stage, reply)
-            elif refused and stage is Stage.DATA:
-                # The relay wants a text that has no recipient: the lone dot of RFC 2920 §3.1 would do, a new
-                # connection is surer.
-                self.abort()
-        if refused:
-            await self._reset()
-            raise refused
+    async def _unasked(self) -> None:
+        """Notice a relay that has hung up or refused without being asked: the dot has not left, so it is safe."""
+        if self._channel.has_reply:
+            reply = await self._channel.reply(0)
+            self.abort()
+            raise Refused(Stage.BODY, reply)
+        if self._channel.broken is not None:
+            raise self._interrupted(Stage.BODY, ConnectionError(self._channel.broken))
 
     async def _reset(self) -> None:
         """Make the session ready for the next transaction after a refusal; where that fails, it is done with."""
+        self._begun = None
         if not self.usable:
             return
         self._write(b"RSET\r\n")
         try:
-            if not (await self._answer(Stage.MAIL, self._limits.mail)).is_positive:
+            if not (await self._answer(Stage.MAIL)).is_positive:
                 self.abort()
         except Interrupted:
             self.abort()
@@ -277,11 +341,10 @@ class Session:
     def _write(self, data: bytes) -> None:
         self._channel.transport.write(data)
 
-    async def _answer(self, stage: Stage, limit: float) -> Reply:
+    async def _answer(self, stage: Stage) -> Reply:
         try:
-            async with asyncio.timeout(limit):
-                reply = await self._channel.reply()
-        except (ConnectionError, TimeoutError) as error:
+            reply = await self._channel.reply(self._limits.of(stage))
+        except ConnectionError as error:
             raise self._interrupted(stage, error) from error
         if reply.code == 421:  # noqa: PLR2004 -- the relay is closing the connection, whatever was asked (§3.8).
             self.abort()
@@ -289,7 +352,7 @@ class Session:
 
     def _interrupted(self, stage: Stage, error: Exception) -> Interrupted:
         self.abort()
-        return Interrupted(stage, str(error) or "no answer in time")
+        return Interrupted(stage, str(error))
 
     async def __aenter__(self) -> Self:
         return self
@@ -298,6 +361,10 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+_ENVELOPE = (Stage.MAIL, Stage.RCPT, Stage.DATA)
+_FORBIDDEN = re.compile(r"[\x00-\x20<>\x7f]")
 
 
 async def open_session(smtp: Smtp, limits: Limits, tls: ssl.SSLContext | None = None) -> Session:

@@ -169,7 +169,8 @@ def _qp_text(octets: bytes, *, is_last: bool) -> bytes:
 def _qp_line(octets: bytes, *, hard_end: bool) -> bytes:
     """One line as quoted-printable, broken softly where it is too long (F-10)."""
     if _AS_IT_IS.fullmatch(octets):
-        return _guarded(octets)
+        cut = (octets[start : start + QP_ROOM] for start in range(0, len(octets), QP_ROOM))
+        return b"=\r\n".join(map(_guarded, cut))
     coded = [_QP[octet] for octet in octets]
     if hard_end and octets[-1:] in (b" ", b"\t"):
         coded[-1] = b"=%02X" % octets[-1]
@@ -184,7 +185,7 @@ def _qp_line(octets: bytes, *, hard_end: bool) -> bytes:
 
 _QP = [bytes([o]) if (32 <= o <= 126 and o != ord("=")) or o == ord("\t") else b"=%02X" % o for o in range(256)]  # noqa: PLR2004
 
-_AS_IT_IS = re.compile(rb"(?:[!-<>-~ \t]{0,72}[!-<>-~])?")
+_AS_IT_IS = re.compile(rb"(?:[!-<>-~ \t]*[!-<>-~])?")
 """What needs no coding: most lines of a text, and every reader's link."""
 
 

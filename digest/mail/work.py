@@ -24,6 +24,7 @@ from digest.mail.compose import NOBODY, Mailing, NotSendable, issue_mailing, let
 from digest.mail.outbox import TEST
 from digest.mail.render import BadTemplate, Rendered, Renderer
 from digest.mail.replies import Outcome, Scope
+from digest.mail.smtp import Envelope
 from digest.models import Delivery, DeliveryState, Issue, IssueState, User
 from digest.settings import Newsletter
 from subscribers.db import Database
@@ -35,7 +36,9 @@ from subscribers.vault import DELIVERY_CONTEXT, SUBSCRIBER_ADDRESS, USER_ADDRESS
 
 log = structlog.get_logger()
 
-BATCH = 100
+BATCH = 64
+LOW = 32
+"""When so few copies are at hand, more are loaded: not more than a hundred addresses are open at once (E-08)."""
 MEND_WITHIN = dt.timedelta(minutes=10)
 """When a letter is tried again whose template could not be used."""
 LETTERS = "letters"
@@ -48,9 +51,7 @@ class Copy:
 
     delivery_id: int
     attempts: int
-    sender: str
-    recipient: str = field(repr=False)
-    size: int
+    envelope: Envelope
     segments: Callable[[], Iterable[bytes]] = field(repr=False)
 
 
@@ -69,6 +70,9 @@ class Work(Protocol):
     async def next(self, now: dt.datetime) -> Copy | None:
         """The next copy that is due; none when there is no more."""
 
+    def at_hand(self) -> Copy | None:
+        """The next copy if it can be had without waiting."""
+
     def give_back(self, copy: Copy) -> None:
         """Take back a copy that was not tried."""
 
@@ -84,18 +88,41 @@ class _Batches:
         self._ready: deque[Copy] = deque()
         self._last = 0
         self._done = False
-        self._lock = asyncio.Lock()
+        self._loading: asyncio.Task[None] | None = None
+        self._now: dt.datetime | None = None
 
     async def next(self, now: dt.datetime) -> Copy | None:
         """The next copy that is due; none when there is no more."""
-        async with self._lock:
-            while not self._ready and not self._done:
-                await asyncio.to_thread(self._load, now)
+        self._now = now
+        while not self._ready and not (self._done and self._loading is None):
+            loading = self._load_more(now)
+            await asyncio.wait([loading])
+            loading.result()
+        return self.at_hand()
+
+    def at_hand(self) -> Copy | None:
+        """The next copy if it can be had without waiting; more are loaded before they run out."""
+        if len(self._ready) <= LOW and not self._done and self._now:
+            self._load_more(self._now)
         return self._ready.popleft() if self._ready else None
 
     def give_back(self, copy: Copy) -> None:
         """Take back a copy that was not tried."""
         self._ready.appendleft(copy)
+
+    def _load_more(self, now: dt.datetime) -> asyncio.Task[None]:
+        """The load that is under way, or a new one."""
+        if self._loading is None:
+            self._loading = asyncio.create_task(self._fill(now))
+            # One that fails with nobody waiting is tried again by whoever comes next, and fails for them.
+            self._loading.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return self._loading
+
+    async def _fill(self, now: dt.datetime) -> None:
+        try:
+            await asyncio.to_thread(self._load, now)
+        finally:
+            self._loading = None
 
     def _load(self, now: dt.datetime) -> None:
         with self._database.read() as session:
@@ -200,9 +227,7 @@ class IssueWork(_Batches):
         return Copy(
             delivery_id,
             attempts,
-            self._newsletter.sender.address,
-            address,
-            mailing.size,
+            Envelope(self._newsletter.sender.address, address, mailing.size),
             lambda: mailing.copy(address, delivery, subscription),
         )
 
@@ -264,9 +289,7 @@ class LettersWork(_Batches):
         return Copy(
             delivery.id,
             delivery.attempts,
-            newsletter.sender.address,
-            address,
-            mailing.size,
+            Envelope(newsletter.sender.address, address, mailing.size),
             lambda: mailing.copy(address, delivery.public_id, NOBODY),
         )
 

@@ -10,6 +10,7 @@ from digest.mail import ledger
 from digest.mail.ledger import Claim, take_lease
 from digest.mail.replies import Outcome
 from digest.mail.send import Engine, Run
+from digest.mail.smtp import Envelope
 from digest.mail.work import Copy, IssueWork
 from digest.models import Delivery, DeliveryState, Issue, IssueState
 from subscribers.db import Database
@@ -335,5 +336,5 @@ def test_only_legal_steps_are_taken(sqlite_database: Database, start: DeliverySt
 
 
 def test_no_address_shows_in_a_copy_or_a_reader(sqlite_database: Database) -> None:
-    copy = Copy(1, 0, "digest@example.org", "secret@readers.example", 10, lambda: [b"secret@readers.example"])
+    copy = Copy(1, 0, Envelope("digest@example.org", "secret@readers.example", 10), lambda: [b"secret@readers.example"])
     assert "secret" not in repr(copy)

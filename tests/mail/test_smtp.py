@@ -7,7 +7,7 @@ import pytest
 import trustme
 
 from digest.mail.replies import Stage, interrupted, outcome
-from digest.mail.smtp import Interrupted, Limits, Refused, open_session
+from digest.mail.smtp import Envelope, Interrupted, Limits, Refused, Session, open_session
 from digest.models import DeliveryState as D
 from digest.settings import Smtp
 from tests.smtp_server import HangUp, Moment, Plan, Say, ScriptedServer, Silence
@@ -20,10 +20,17 @@ def at(command: str, act: Say | HangUp | Silence) -> Plan:
     return lambda moment: act if moment.command == command else None
 
 
+async def ask(session: Session, sender: str, recipient: str, size: int) -> None:
+    envelope = Envelope(sender, recipient, size)
+    session.check(envelope)
+    await session.begin(envelope)
+    await session.accepted()
+
+
 async def send_one(server: ScriptedServer, body: list[bytes] = BODY, limits: Limits = QUICK) -> D:
     session = await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), limits)
     try:
-        await session.envelope("list@example.org", "reader@example.org", 100)
+        await ask(session, "list@example.org", "reader@example.org", 100)
         await session.body(body)
         return outcome(Stage.DOT, await session.dot()).state
     except Refused as error:
@@ -104,11 +111,11 @@ def test_a_refused_reader_does_not_disturb_the_next(extensions) -> None:
         session = await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), QUICK)
         async with session:
             for name in ("one", "two"):
-                await session.envelope("list@example.org", f"{name}@example.org", 10)
+                await ask(session, "list@example.org", f"{name}@example.org", 10)
                 await session.body(BODY)
                 await session.dot()
                 with pytest.raises(Refused) as caught:
-                    await session.envelope("list@example.org", "bad@example.org", 10)
+                    await ask(session, "list@example.org", "bad@example.org", 10)
                 assert caught.value.stage is Stage.RCPT
 
     with ScriptedServer(plan, extensions) as server:
@@ -122,7 +129,7 @@ def test_an_address_cannot_carry_a_command(address: str) -> None:
     async def story(server: ScriptedServer) -> None:
         async with await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), QUICK) as session:
             with pytest.raises(Refused):
-                await session.envelope("list@example.org", address, 10)
+                await ask(session, "list@example.org", address, 10)
 
     with ScriptedServer() as server:
         asyncio.run(story(server))
@@ -137,7 +144,7 @@ def test_what_the_relay_said_it_cannot_take_is_not_tried(extensions, address, si
     async def story(server: ScriptedServer) -> None:
         async with await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), QUICK) as session:
             with pytest.raises(Refused):
-                await session.envelope("list@example.org", address, size)
+                await ask(session, "list@example.org", address, size)
 
     with ScriptedServer(extensions=extensions) as server:
         asyncio.run(story(server))
@@ -156,7 +163,7 @@ def contexts(name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 async def connect(scheme: str, port: int, tls: ssl.SSLContext | None) -> None:
     async with await open_session(Smtp(url=f"{scheme}://user:word@localhost:{port}"), QUICK, tls) as session:
-        await session.envelope("list@example.org", "reader@example.org", 10)
+        await ask(session, "list@example.org", "reader@example.org", 10)
         await session.body(BODY)
         await session.dot()
 
@@ -210,3 +217,49 @@ def test_a_refused_password_stops_before_any_mail() -> None:
         asyncio.run(connect("smtp", server.port, client_tls))
     assert caught.value.stage is Stage.CONNECT
     assert "MAIL" not in seen(server)
+
+
+def test_the_next_envelope_travels_with_the_dot() -> None:
+    async def story(server: ScriptedServer) -> list[str]:
+        session = await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), QUICK)
+        one, two = (Envelope("list@example.org", f"{name}@example.org", 10) for name in ("one", "two"))
+        async with session:
+            await session.begin(one)
+            await session.accepted()
+            await session.body(BODY)
+            await session.dot(two)
+            assert session.has_begun(two)
+            await session.accepted()
+            await session.body(BODY)
+            await session.dot()
+            assert not session.has_begun(two)
+        return [moment.command for moment in server.commands]
+
+    with ScriptedServer() as server:
+        commands = asyncio.run(story(server))
+    assert server.accepted == ["one@example.org", "two@example.org"]
+    assert commands.count("RSET") == 0
+
+
+def test_a_refused_text_leaves_the_envelope_that_travelled_with_it() -> None:
+    refuse_first = Say(b"554 5.6.0 bad\r\n")
+
+    def plan(moment: Moment) -> Say | None:
+        return refuse_first if moment.command == "DOT" and moment.message == 1 else None
+
+    async def story(server: ScriptedServer) -> None:
+        session = await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), QUICK)
+        one, two = (Envelope("list@example.org", f"{name}@example.org", 10) for name in ("one", "two"))
+        async with session:
+            await session.begin(one)
+            await session.accepted()
+            await session.body(BODY)
+            with pytest.raises(Refused):
+                await session.dot(two)
+            await session.accepted()
+            await session.body(BODY)
+            await session.dot()
+
+    with ScriptedServer(plan) as server:
+        asyncio.run(story(server))
+    assert server.accepted == ["two@example.org"]

@@ -106,7 +106,7 @@ def leave(room: Newsroom, reader: str) -> None:
     copies = []
     while (copy := room.loop.run_until_complete(work.next(room.clock()))) is not None:
         copies.append(copy)
-    (mine,) = [copy for copy in copies if copy.recipient == reader]
+    (mine,) = [copy for copy in copies if copy.envelope.recipient == reader]
     link = re.search(rb"<(http://[^>]+/u/[^>]+)>", b"".join(mine.segments()))
     assert link is not None
     assert get(link[1].decode())[0] == 200
