@@ -167,6 +167,13 @@ class Delivery(Base):
     __table_args__ = (
         sa.UniqueConstraint("issue_id", "subscriber_id"),
         sa.Index("ix_deliveries_due", "issue_id", "state", "due_at"),
+        sa.Index(
+            "ix_deliveries_letters",
+            "state",
+            "due_at",
+            sqlite_where=sa.text("letter <> 'issue'"),
+            postgresql_where=sa.text("letter <> 'issue'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -18,7 +18,7 @@ from digest.mail import ledger
 from digest.mail.render import Renderer
 from digest.mail.send import Engine, Run
 from digest.mail.work import IssueWork, LettersWork
-from digest.models import Delivery, Issue, IssueState
+from digest.models import Delivery, DeliveryState, Issue, IssueState
 from digest.settings import Newsletter
 from subscribers.db import Database
 from subscribers.tokens import Links
@@ -65,14 +65,26 @@ class Worker:
         for issue_id, slug in await asyncio.to_thread(self._issues_due):
             if stopping.is_set():
                 break
-            last = await self.send_issue(issue_id, slug, stopping) or last
+            try:
+                last = await self.send_issue(issue_id, slug, stopping) or last
+            except* (sa.exc.SQLAlchemyError, OSError):
+                raise
+            except* Exception as errors:
+                # A fault that this issue alone has must not keep the others back.
+                log.exception("an issue cannot be sent", issue=issue_id)
+                await asyncio.to_thread(self._pause, issue_id, f"a fault of ours: {errors.exceptions[0]!r}")
         return last
+
+    def _pause(self, issue_id: int, reason: str) -> None:
+        with self.database.write() as session:
+            ledger.pause(session, issue_id, reason, self.engine.clock())
 
     async def send_issue(self, issue_id: int, slug: str, stopping: asyncio.Event) -> Run | None:
         """Send what is due of one issue. None where somebody else is at it."""
         newsletter = self.newsletters.get(slug)
         if newsletter is None:
             log.error("an issue waits for a newsletter that is no longer declared", newsletter=slug, issue=issue_id)
+            await asyncio.to_thread(self._pause, issue_id, f"the newsletter {slug!r} is no longer declared")
             return None
         work = IssueWork(self.database, self.vault, newsletter, self.links, issue_id)
         run = await self.engine.run(work, stopping)
@@ -95,7 +107,7 @@ class Worker:
             await _pause(wait, stopping)
 
     def _wait_after(self, name: str, run: Run | None) -> float:
-        if run is None or not run.relay_down:
+        if run is None or not run.stopped:
             self._failures[name] = 0
             return LOOK_EVERY
         failures = self._failures[name] = self._failures.get(name, 0) + 1
@@ -104,22 +116,19 @@ class Worker:
         return wait
 
     def _letters_due(self) -> bool:
-        query = sa.select(Delivery.id).where(Delivery.letter != "issue", *_due(self.engine.clock())).limit(1)
+        query = sa.select(Delivery.id).where(ledger.IS_LETTER, *_due(self.engine.clock())).limit(1)
         with self.database.read() as session:
             return session.scalar(query) is not None
 
     def _issues_due(self) -> list[tuple[int, str]]:
-        due = sa.exists().where(Delivery.issue_id == Issue.id, Delivery.letter == "issue", *_due(self.engine.clock()))
-        open_ones = sa.exists().where(
-            Delivery.issue_id == Issue.id,
-            Delivery.letter == "issue",
-            Delivery.state.in_(ledger.OPEN),
-        )
-        query = (
-            sa.select(Issue.id, Issue.newsletter)
-            .where(Issue.state == IssueState.SENDING, sa.or_(due, ~open_ones))
-            .order_by(Issue.id)
-        )
+        mine = sa.and_(Delivery.issue_id == Issue.id, ledger.IS_ISSUE)
+        due = sa.exists().where(mine, *_due(self.engine.clock()))
+        waiting = sa.exists().where(mine, Delivery.state.in_(ledger.OPEN))
+        unsettled = sa.exists().where(mine, Delivery.state.in_((*ledger.OPEN, DeliveryState.COMMITTING)))
+        goes_out = sa.and_(Issue.state == IssueState.SENDING, sa.or_(due, ~waiting))
+        # A cancelled one may have been cut off in the middle: its books are closed too.
+        to_close = sa.and_(Issue.state == IssueState.CANCELLED, unsettled)
+        query = sa.select(Issue.id, Issue.newsletter).where(sa.or_(goes_out, to_close)).order_by(Issue.id)
         with self.database.read() as session:
             return [(issue_id, slug) for issue_id, slug in session.execute(query)]
 

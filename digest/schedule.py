@@ -6,7 +6,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
-from digest.issues.plan import tick
+from digest.issues.plan import SLOW, URGENT, tick
 from digest.settings import Newsletter
 from digest.wiring import House
 
@@ -25,30 +25,29 @@ def make_scheduler(house: House) -> BackgroundScheduler:
         job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
     )
     for newsletter in house.settings.newsletters.values():
-        scheduler.add_job(
-            tick_once, CronTrigger(second=0, timezone="UTC"), args=[house, newsletter], id=f"tick {newsletter.slug}"
-        )
+        # Two ticks: a source that takes minutes must not make an issue late.
+        for name, kinds in (("tick", URGENT), ("gather", SLOW)):
+            every_minute = CronTrigger(second=0, timezone="UTC")
+            scheduler.add_job(tick_once, every_minute, args=[house, newsletter, kinds], id=f"{name} {newsletter.slug}")
     scheduler.add_job(tidy_once, CronTrigger(hour=3, minute=30, timezone="UTC"), args=[house], id="tidy")
+    # A machine that is off at night tidies when it comes up.
+    scheduler.add_job(tidy_once, args=[house], id="tidy at start")
     return scheduler
 
 
-def tick_once(house: House, newsletter: Newsletter) -> None:
+def tick_once(house: House, newsletter: Newsletter, kinds: tuple[type, ...]) -> None:
     """Do what is due for a newsletter now, and say what was done."""
     try:
-        for act in tick(house.hands(), newsletter, house.clock()):
+        for act in tick(house.hands(), newsletter, house.clock(), kinds):
             if act.failure:
-                log.error("planner", newsletter=newsletter.slug, failed=act.failure)
+                log.error("planner", newsletter=newsletter.slug, did=act.said, exc_info=act.failure)
             elif act.said:
                 log.info("planner", newsletter=newsletter.slug, did=act.said)
-    except Exception as error:  # noqa: BLE001 -- one bad tick must not end the ticking; the next one asks again.
-        log.error("a tick failed", newsletter=newsletter.slug, why=f"{type(error).__name__}: {_first_line(error)}")
+    except Exception:
+        log.exception("a tick failed", newsletter=newsletter.slug)
 
 
 def tidy_once(house: House) -> None:
     """Forget the sign-ups that were never confirmed (O-25)."""
     removed = house.service.purge(house.clock())
     log.info("tidied", unconfirmed=removed)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:200]

@@ -77,11 +77,12 @@ class House:
         )
 
     def worker(self) -> Worker:
-        """The sender's loop. Raises `NeedsPrivateKey` where this process cannot read addresses."""
+        """The sender's loop. Raises `NeedsPrivateKey` or `WrongKeys` where this process cannot read addresses."""
         if self.keys.private is None:
             raise NeedsPrivateKey(
                 "this process has keys without `private` and cannot read addresses; sending needs the whole keys file"
             )
+        self.vault.check()
         return Worker(
             database=self.database,
             vault=self.vault,

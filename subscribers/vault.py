@@ -35,6 +35,7 @@ __all__ = [
     "Keys",
     "Place",
     "Vault",
+    "WrongKeys",
     "make_keys",
     "read_keys",
     "write_keys",
@@ -53,6 +54,10 @@ _data_keys = sa.table("data_keys", sa.column("id"), sa.column("sealed"), sa.colu
 
 class CannotOpen(Exception):
     """A sealed value was not opened: it is damaged, was moved from another place, or this process lacks the key."""
+
+
+class WrongKeys(CannotOpen):
+    """This keys file does not belong to this database: nothing in it can be opened, and no single value is at fault."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,13 @@ class Vault:
             raise CannotOpen("the value is damaged or was moved from another place") from None
         return unpad(padded).decode()
 
+    def check(self) -> None:
+        """Open the newest data key, as whoever sends will have to. Raises `WrongKeys`."""
+        with self._database.read() as session:
+            newest = session.scalar(sa.select(sa.func.max(_data_keys.c.id)))
+        if newest is not None:
+            self._unsealed(newest)
+
     def blind_index(self, identity: str) -> bytes:
         """What a subscriber is found by: the same for the same address, nothing to anybody without the key (E-04)."""
         return _keyed(self._keys.index, b"subscriber-email", identity)
@@ -168,7 +180,7 @@ class Vault:
 
     def _unsealed(self, key_id: int) -> bytes:
         if self._opening_key is None:
-            raise CannotOpen("this process has no private key, and so cannot read what others have sealed")
+            raise WrongKeys("this process has no private key, and so cannot read what others have sealed")
         with self._database.read() as session:
             sealed = session.scalar(sa.select(_data_keys.c.sealed).where(_data_keys.c.id == key_id))
         if sealed is None:
@@ -176,7 +188,7 @@ class Vault:
         try:
             return _SUITE.decrypt(sealed, self._opening_key, _INFO)
         except InvalidTag:
-            raise CannotOpen("the value's data key was sealed to other keys than this keys file has") from None
+            raise WrongKeys("the database was sealed to other keys than this keys file has") from None
 
 
 def pad(text: bytes) -> bytes:

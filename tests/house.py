@@ -5,19 +5,21 @@ from __future__ import annotations
 import datetime as dt
 import random
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from digest.mail.ledger import Equation, equation
 from digest.mail.outbox import LedgerOutbox
-from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT
+from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, Renderer
 from digest.mail.send import Engine
 from digest.mail.smtp import Limits
 from digest.mail.work import IssueWork
 from digest.models import Delivery, DeliveryState, Issue, IssueState
+from digest.queue import Worker
 from digest.settings import Mailbox, Newsletter, Smtp, Source
 from subscribers.db import Database
 from subscribers.roll import audience
@@ -138,6 +140,18 @@ class House:
             limits=LIMITS,
             owner=owner,
             rng=random.Random(1),
+        )
+
+    def worker(self, port: int, *, dot: float = 0.5) -> Worker:
+        """A whole worker with that relay; `dot` is how long it waits for a final answer."""
+        engine = self.engine(port)
+        return Worker(
+            database=self.database,
+            vault=self.vault,
+            renderer=Renderer([Path(__file__).resolve().parents[1] / "templates" / "email"]),
+            links=self.links,
+            newsletters={self.newsletter.slug: self.newsletter},
+            engine=replace(engine, limits=replace(engine.limits, dot=dot)),
         )
 
     def books(self, issue_id: int) -> Equation:

@@ -25,13 +25,14 @@ from digest.web.accounts import BadAccount
 from digest.weeks import Week
 from digest.wiring import House, NeedsPrivateKey, build
 from subscribers.keys import BadKeys
+from subscribers.vault import WrongKeys
 
 
 class Failed(Exception):
     """A command did not do what was asked; the message is the line that the operator reads."""
 
 
-EXPECTED = (Failed, BadSettings, BadKeys, BadDatabase, BadAccount, NeedsPrivateKey)
+EXPECTED = (Failed, BadSettings, BadKeys, BadDatabase, BadAccount, NeedsPrivateKey, WrongKeys)
 """What ends a command with exit code 1 and its own words."""
 
 app = typer.Typer(

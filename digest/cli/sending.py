@@ -26,6 +26,7 @@ from digest.cli.context import (
 from digest.issues import control
 from digest.issues.outcomes import Done, Refused
 from digest.issues.publish import publish
+from digest.mail import selftest
 from digest.mail.ledger import Equation, equation
 from digest.mail.send import Run
 from digest.models import Delivery, DeliveryState, Issue, IssueState
@@ -44,6 +45,8 @@ def send(
     """Send an approved issue from this process, and watch it. Called again, it goes on where it was."""
     built = house()
     found, newsletter = find_issue(built, issue)
+    if problems := selftest.problems():
+        raise Failed(f"This process cannot write mail correctly, and sends none: {'; '.join(problems)}")
     worker = built.worker()
     published = publish(
         built.database,

@@ -63,6 +63,8 @@ STANDING = {
     IssueState.SENT: "has been sent",
     IssueState.CANCELLED: "was cancelled",
 }
+_WAITING = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
+AFTER_A_PAUSE = dt.timedelta(days=1)
 _CANCELLED = "the issue was cancelled before this copy left"
 
 
@@ -121,9 +123,18 @@ def pause(session: Session, issue_id: int, *, who: str, now: dt.datetime) -> Don
 
 
 def resume(session: Session, issue_id: int, *, who: str, now: dt.datetime) -> Done | Refused:
-    """Go on sending a paused issue, where it stopped."""
+    """Go on sending a paused issue, where it stopped. Whoever waited gets at least a day more to be tried."""
     issue = _ready(session, issue_id, Step.RESUME)
-    return issue if isinstance(issue, Refused) else _take(session, issue, Step.RESUME, who=who, now=now)
+    if isinstance(issue, Refused):
+        return issue
+    issue.hold_reason = ""
+    session.execute(
+        sa.update(Delivery)
+        .where(Delivery.issue_id == issue_id, Delivery.state.in_(_WAITING), Delivery.give_up_at < now + AFTER_A_PAUSE)
+        .values(give_up_at=now + AFTER_A_PAUSE)
+        .execution_options(synchronize_session=False)
+    )
+    return _take(session, issue, Step.RESUME, who=who, now=now)
 
 
 def cancel(session: Session, issue_id: int, *, who: str, now: dt.datetime) -> Done | Refused:
@@ -191,10 +202,9 @@ def _done(issue: Issue, note: str = "") -> Done:
 
 
 def _exclude_waiting(session: Session, issue_id: int, now: dt.datetime) -> int:
-    waiting = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
     change = (
         sa.update(Delivery)
-        .where(Delivery.issue_id == issue_id, Delivery.letter == "issue", Delivery.state.in_(waiting))
+        .where(Delivery.issue_id == issue_id, Delivery.letter == "issue", Delivery.state.in_(_WAITING))
         .values(state=DeliveryState.EXCLUDED, settled_at=now, reply=_CANCELLED)
         .execution_options(synchronize_session=False)
     )

@@ -238,11 +238,26 @@ def snapshot(session: Session, newsletter: Newsletter) -> PlanState:
     return PlanState(tuple(map(_facts, standing)), weeks, min(checked) if all_checked else None)
 
 
-def tick(hands: Hands, newsletter: Newsletter, now: dt.datetime) -> tuple[Act, ...]:
-    """Do what is to be done now for one newsletter."""
+URGENT: tuple[type, ...] = (HoldTooLate, Publish, Remind)
+SLOW: tuple[type, ...] = (GatherNow, Draft)
+"""What may wait for slow sources: it is ticked apart, so that nothing is late because of it."""
+
+
+def tick(
+    hands: Hands, newsletter: Newsletter, now: dt.datetime, kinds: tuple[type, ...] = (*URGENT, *SLOW)
+) -> tuple[Act, ...]:
+    """Do what is to be done now for one newsletter. What fails is an act with its failure, and the next goes on."""
     with hands.database.read() as session:
         state = snapshot(session, newsletter)
-    return tuple(_act(hands, newsletter, intent, now) for intent in plan(newsletter, now, state, hands.interval))
+    intents = [intent for intent in plan(newsletter, now, state, hands.interval) if isinstance(intent, kinds)]
+    return tuple(_try(hands, newsletter, intent, now) for intent in intents)
+
+
+def _try(hands: Hands, newsletter: Newsletter, intent: Intent, now: dt.datetime) -> Act:
+    try:
+        return _act(hands, newsletter, intent, now)
+    except Exception as error:  # noqa: BLE001 -- it is told, and the next tick asks the state again.
+        return Act(intent, f"it failed: {type(error).__name__}", failure=error)
 
 
 def _act(hands: Hands, newsletter: Newsletter, intent: Intent, now: dt.datetime) -> Act:

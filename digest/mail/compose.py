@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from digest.mail import strict
@@ -61,14 +62,15 @@ def issue_mailing(
     newsletter: Newsletter, rendered: Rendered, links: Links, *, week: str, made_at: dt.datetime, by_hand: bool
 ) -> Mailing:
     """An issue's copies. Raises `NotSendable`."""
-    headers = issue_headers(
-        newsletter,
-        subject=rendered.subject,
-        base_url=links.base_url,
-        week=week,
-        made_at=made_at,
-        by_hand=by_hand,
-    )
+    with _sendable():
+        headers = issue_headers(
+            newsletter,
+            subject=rendered.subject,
+            base_url=links.base_url,
+            week=week,
+            made_at=made_at,
+            by_hand=by_hand,
+        )
     marks = (
         Mark(UNSUBSCRIBE_SLOT, "unsubscribe", len(links.leave(NOBODY))),
         Mark(MANAGE_SLOT, "manage", len(links.manage(NOBODY))),
@@ -78,7 +80,8 @@ def issue_mailing(
 
 def letter_mailing(newsletter: Newsletter, rendered: Rendered, links: Links, *, made_at: dt.datetime) -> Mailing:
     """A letter to one person. Raises `NotSendable`."""
-    headers = letter_headers(newsletter, subject=rendered.subject, made_at=made_at)
+    with _sendable():
+        headers = letter_headers(newsletter, subject=rendered.subject, made_at=made_at)
     return _mailing(newsletter, rendered, links, headers, ())
 
 
@@ -90,7 +93,8 @@ def _mailing(
     marks: tuple[Mark, ...],
 ) -> Mailing:
     parts = (Part("plain", rendered.text), Part("html", rendered.html))
-    segments = message(headers, parts, marks, newsletter.language)
+    with _sendable():
+        segments = message(headers, parts, marks, newsletter.language)
     mailing = Mailing(segments, links, newsletter.sender.domain, size(segments, _lengths(links)))
     sample = b"".join(mailing.copy("reader@example.org", NOBODY, NOBODY))
     expected = [*(name for name, _ in headers), "MIME-Version", "Content-Type"]
@@ -99,6 +103,15 @@ def _mailing(
     if missing := {mark.slot for mark in marks} - {part.name for part in segments if isinstance(part, Slot)}:
         raise NotSendable((f"no place for {', '.join(sorted(missing))}",))
     return mailing
+
+
+@contextlib.contextmanager
+def _sendable() -> Iterator[None]:
+    """What cannot be written (a UnicodeEncodeError is a ValueError) makes no message. Raises `NotSendable`."""
+    try:
+        yield
+    except ValueError as error:
+        raise NotSendable((str(error),)) from error
 
 
 def _lengths(links: Links) -> Mapping[str, int]:

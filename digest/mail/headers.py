@@ -37,7 +37,12 @@ def unstructured(name: str, text: str) -> bytes:
     # "=?" would be read as an encoded word and may hide line ends (trap T3), so it is always encoded itself.
     if text.isascii() and "=?" not in text and len(text) <= ONE_LINE:
         return text.encode("ascii")
-    return Header(text, "utf-8", maxlinelen=76, header_name=name).encode(linesep="\r\n").encode("ascii")
+    return encoded(name, text)
+
+
+def encoded(name: str, text: str) -> bytes:
+    """A text as encoded words, folded for the header of that name."""
+    return Header(one_line(text), "utf-8", maxlinelen=76, header_name=name).encode(linesep="\r\n").encode("ascii")
 
 
 def one_line(text: str) -> str:
@@ -51,10 +56,12 @@ def mailbox(name: str, box: Mailbox) -> bytes:
     address = f"<{box.address}>".encode("ascii")
     if not box.name:
         return address
-    if re.fullmatch(r"[A-Za-z0-9 !#$%&'*+/=?^_`{|}~.,-]+", box.name) and "=?" not in box.name:
-        quoted = f'"{box.name}"' if re.search(r"[.,]", box.name) else box.name
+    if box.name.isascii() and box.name.isprintable() and "=?" not in box.name and len(box.name) <= MAX_SUBJECT:
+        # An atom needs no quotes; a quoted string may hold anything (RFC 5322 §3.2.3, §3.2.4).
+        is_atom = re.fullmatch(r"[A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]+", box.name)
+        quoted = box.name if is_atom else '"' + re.sub(r'(["\\])', r"\\\1", box.name) + '"'
         return quoted.encode("ascii") + b" " + address
-    return unstructured(name, box.name) + b"\r\n " + address
+    return encoded(name, box.name) + b"\r\n " + address
 
 
 def date(instant: dt.datetime) -> bytes:

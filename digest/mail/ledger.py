@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from digest.mail.replies import Outcome
-from digest.models import Delivery, DeliveryState, Issue, IssueState, Lease
+from digest.models import Delivery, DeliveryState, Issue, IssueState, Lease, LogEntry
 from subscribers.db import Database
 from subscribers.lifecycle import State
 from subscribers.models import Subscription
@@ -26,15 +26,29 @@ from subscribers.models import Subscription
 OPEN = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
 """Still to be tried."""
 
-STEPS: dict[DeliveryState, tuple[DeliveryState, ...]] = {
+BEFORE_DOT: dict[DeliveryState, tuple[DeliveryState, ...]] = {
     DeliveryState.COMMITTING: OPEN,
-    DeliveryState.ACCEPTED: (DeliveryState.COMMITTING, DeliveryState.UNKNOWN),
-    DeliveryState.DEFERRED: (*OPEN, DeliveryState.COMMITTING, DeliveryState.UNKNOWN),
-    DeliveryState.REJECTED: (*OPEN, DeliveryState.COMMITTING, DeliveryState.UNKNOWN),
-    DeliveryState.UNKNOWN: (DeliveryState.COMMITTING,),
+    DeliveryState.DEFERRED: OPEN,
+    DeliveryState.REJECTED: OPEN,
     DeliveryState.EXCLUDED: OPEN,
 }
-"""From which states each state may be reached. An answer that comes late still settles what was called unknown."""
+"""From which states a step may be taken by somebody who was never told to send the dot.
+
+Such a one may have lost the right to send long ago, and must not touch a delivery that another has committed.
+"""
+
+AFTER_DOT: dict[DeliveryState, tuple[DeliveryState, ...]] = {
+    DeliveryState.ACCEPTED: (DeliveryState.COMMITTING, DeliveryState.UNKNOWN),
+    DeliveryState.REJECTED: (DeliveryState.COMMITTING, DeliveryState.UNKNOWN),
+    DeliveryState.DEFERRED: (DeliveryState.COMMITTING,),
+    DeliveryState.UNKNOWN: (DeliveryState.COMMITTING,),
+}
+"""From which states a step may be taken by the one who was told to. An answer that comes late still settles what was
+called unknown, but a late "try again" does not: by then the issue's books may be closed."""
+
+IS_ISSUE = Delivery.letter == sa.literal_column("'issue'")
+IS_LETTER = Delivery.letter != sa.literal_column("'issue'")
+"""Written out and not as a parameter, so that the partial index of letters can be used."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +80,7 @@ def equation(session: Session, issue_id: int) -> Equation:
 
 def _of_issue(issue_id: int) -> tuple[sa.ColumnElement[bool], ...]:
     """The readers' deliveries of an issue; an editor's test-send is none."""
-    return (Delivery.issue_id == issue_id, Delivery.letter == "issue")
+    return (Delivery.issue_id == issue_id, IS_ISSUE)
 
 
 class Verdict(enum.Enum):
@@ -75,7 +89,9 @@ class Verdict(enum.Enum):
     GO = "go"
     """It is durable that the dot is about to leave: it must leave now."""
     STOP = "stop"
-    """It must not leave: the reader has left, the issue is paused, or somebody else has it."""
+    """It must not leave: the reader has left, or the issue is paused."""
+    LOST = "lost"
+    """It must not leave, and nothing else must: the right to send is somebody else's now."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +111,8 @@ def _changed(session: Session, statement: sa.Update) -> int:
 def take_lease(database: Database, claim: Claim, now: dt.datetime, length: dt.timedelta) -> bool:
     """Take or renew a lease. False where somebody else has it and it has not run out."""
     with database.write() as session:
-        mine_or_old = sa.or_(Lease.owner == claim.owner, Lease.until <= now)
+        # One that lies impossibly far ahead was taken by a clock that was wrong.
+        mine_or_old = sa.or_(Lease.owner == claim.owner, Lease.until <= now, Lease.until > now + 2 * length)
         statement = sa.update(Lease).where(Lease.name == claim.name, mine_or_old)
         if _changed(session, statement.values(owner=claim.owner, until=now + length)):
             return True
@@ -117,7 +134,7 @@ def drop_lease(database: Database, claim: Claim) -> None:
 
 def recover(session: Session, *, issue_id: int | None, now: dt.datetime) -> int:
     """What a dead sender left in `committing` becomes `unknown` (S-12). Only for whoever holds the lease."""
-    which = _of_issue(issue_id) if issue_id is not None else (Delivery.letter != "issue",)
+    which = _of_issue(issue_id) if issue_id is not None else (IS_LETTER,)
     reason = "the sender stopped between the final dot and the relay's answer"
     return _changed(
         session,
@@ -127,12 +144,24 @@ def recover(session: Session, *, issue_id: int | None, now: dt.datetime) -> int:
     )
 
 
+@dataclass(frozen=True)
+class Result:
+    """What became of one try of a delivery."""
+
+    delivery_id: int
+    outcome: Outcome
+    retry_at: dt.datetime
+    """When to try again, for a deferred one."""
+    committed: bool
+    """Whether the ledger had said GO for it."""
+
+
 @dataclass
 class _Gathered:
     """What connections have handed over since the last commit."""
 
     intents: list[tuple[int, asyncio.Future[Verdict]]] = field(default_factory=list)
-    outcomes: list[tuple[int, Outcome, dt.datetime, asyncio.Future[None]]] = field(default_factory=list)
+    outcomes: list[tuple[Result, asyncio.Future[None]]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.intents or self.outcomes)
@@ -171,10 +200,10 @@ class Ledger:
         self._hand_over()
         return await future
 
-    def record(self, delivery_id: int, result: Outcome, retry_at: dt.datetime) -> asyncio.Future[None]:
-        """Hand over an outcome; it is durable when the future is done. `retry_at` counts for a deferred one."""
+    def record(self, result: Result) -> asyncio.Future[None]:
+        """Hand over an outcome; it is durable when the future is done."""
         future: asyncio.Future[None] = self._loop.create_future()
-        self._gathered.outcomes.append((delivery_id, result, retry_at, future))
+        self._gathered.outcomes.append((result, future))
         self._hand_over()
         return future
 
@@ -195,9 +224,9 @@ class Ledger:
 
     async def _commit(self, batch: _Gathered) -> None:
         futures: list[asyncio.Future[Any]] = [future for _, future in batch.intents]
-        futures += [future for *_, future in batch.outcomes]
+        futures += [future for _, future in batch.outcomes]
         try:
-            won = await asyncio.to_thread(self._write, batch)
+            won, otherwise = await asyncio.to_thread(self._write, batch)
         except Exception as error:  # noqa: BLE001 -- whoever waits for this commit must learn why it failed.
             for future in futures:
                 if not future.done():
@@ -205,17 +234,32 @@ class Ledger:
             return
         for delivery_id, intent in batch.intents:
             if not intent.done():
-                intent.set_result(Verdict.GO if delivery_id in won else Verdict.STOP)
-        for *_, outcome in batch.outcomes:
+                intent.set_result(Verdict.GO if delivery_id in won else otherwise)
+        for _, outcome in batch.outcomes:
             if not outcome.done():
                 outcome.set_result(None)
 
-    def _write(self, batch: _Gathered) -> set[int]:
+    def _write(self, batch: _Gathered) -> tuple[set[int], Verdict]:
         now = self._clock()
         with self._database.write() as session:
-            if batch.outcomes:
-                settle(session, [(which, result, at) for which, result, at, _ in batch.outcomes], now)
-            return intend(session, [which for which, _ in batch.intents], self._claim, now)
+            settle(session, [result for result, _ in batch.outcomes], now)
+            wished = [delivery_id for delivery_id, _ in batch.intents]
+            won = intend(session, wished, self._claim, now)
+            is_lost = len(won) < len(wished) and not has_lease(session, self._claim, now)
+        return won, Verdict.LOST if is_lost else Verdict.STOP
+
+
+def has_lease(session: Session, claim: Claim, now: dt.datetime) -> bool:
+    """Whether the right to send is still the claimant's."""
+    lease = session.get(Lease, claim.name)
+    return lease is not None and lease.owner == claim.owner and lease.until > now
+
+
+_UNWANTED = sa.and_(
+    Delivery.subscription_id.is_not(None),
+    ~sa.exists().where(Subscription.id == Delivery.subscription_id, Subscription.state != State.LEFT),
+)
+"""A letter to somebody who has left meanwhile, or said "never"."""
 
 
 def intend(session: Session, delivery_ids: Sequence[int], claim: Claim, now: dt.datetime) -> set[int]:
@@ -226,15 +270,15 @@ def intend(session: Session, delivery_ids: Sequence[int], claim: Claim, now: dt.
     """
     if not delivery_ids:
         return set()
-    still_wanted = sa.exists().where(Subscription.id == Delivery.subscription_id, Subscription.state == State.CONFIRMED)
+    still_reads = sa.exists().where(Subscription.id == Delivery.subscription_id, Subscription.state == State.CONFIRMED)
     still_sending = sa.exists().where(Issue.id == Delivery.issue_id, Issue.state == IssueState.SENDING)
     still_ours = sa.exists().where(Lease.name == claim.name, Lease.owner == claim.owner, Lease.until > now)
     statement = (
         sa.update(Delivery)
         .where(
             Delivery.id.in_(delivery_ids),
-            Delivery.state.in_(STEPS[DeliveryState.COMMITTING]),
-            sa.or_(Delivery.letter != "issue", sa.and_(still_wanted, still_sending)),
+            Delivery.state.in_(BEFORE_DOT[DeliveryState.COMMITTING]),
+            sa.or_(sa.and_(IS_LETTER, ~_UNWANTED), sa.and_(IS_ISSUE, still_reads, still_sending)),
             still_ours,
         )
         .values(state=DeliveryState.COMMITTING)
@@ -244,18 +288,19 @@ def intend(session: Session, delivery_ids: Sequence[int], claim: Claim, now: dt.
     return set(session.scalars(statement))
 
 
-def settle(session: Session, outcomes: Iterable[tuple[int, Outcome, dt.datetime]], now: dt.datetime) -> None:
+def settle(session: Session, results: Iterable[Result], now: dt.datetime) -> None:
     """Record outcomes. A step that is not legal from where the delivery stands changes nothing."""
     table = cast("sa.Table", Delivery.__table__)
-    by_state: dict[DeliveryState, list[dict[str, object]]] = {}
-    for delivery_id, result, retry_at in outcomes:
-        row = {"which": delivery_id, "the_reply": result.reply}
-        if result.state is DeliveryState.DEFERRED:
-            row["the_due"] = retry_at
-        by_state.setdefault(result.state, []).append(row)
-    for state, rows in by_state.items():
+    alike: dict[tuple[DeliveryState, bool], list[dict[str, object]]] = {}
+    for result in results:
+        row: dict[str, object] = {"which": result.delivery_id, "the_reply": result.outcome.reply}
+        if result.outcome.state is DeliveryState.DEFERRED:
+            row["the_due"] = result.retry_at
+        alike.setdefault((result.outcome.state, result.committed), []).append(row)
+    for (state, committed), rows in alike.items():
+        before = (AFTER_DOT if committed else BEFORE_DOT)[state]
         # One alternative a state instead of IN: an executemany() knows no lists.
-        legal = sa.or_(*(table.c.state == before for before in STEPS[state]))
+        legal = sa.or_(*(table.c.state == one for one in before))
         statement = sa.update(table).where(table.c.id == sa.bindparam("which"), legal)
         session.connection().execute(statement.values(_settled(table, state, now)), rows)
 
@@ -278,21 +323,35 @@ def _settled(table: sa.Table, state: DeliveryState, now: dt.datetime) -> dict[st
 
 def exclude_gone(session: Session, issue_id: int, now: dt.datetime) -> int:
     """Settle as `excluded` whoever of an issue's audience no longer wants it. Returns how many."""
-    wanted = sa.select(Subscription.id).where(Subscription.state == State.CONFIRMED)
+    reads = sa.exists().where(Subscription.id == Delivery.subscription_id, Subscription.state == State.CONFIRMED)
+    return _exclude(session, (*_of_issue(issue_id), ~reads), "left before the final dot", now)
+
+
+def exclude_all(session: Session, issue_id: int, reason: str, now: dt.datetime) -> int:
+    """Settle as `excluded` whatever of an issue has not left: it was cancelled. Returns how many."""
+    return _exclude(session, _of_issue(issue_id), reason, now)
+
+
+def exclude_unwanted_letters(session: Session, now: dt.datetime) -> int:
+    """Settle as `excluded` the letters to people who have left meanwhile. Returns how many."""
+    return _exclude(session, (IS_LETTER, _UNWANTED), "left before the final dot", now)
+
+
+def _exclude(session: Session, which: tuple[sa.ColumnElement[bool], ...], reason: str, now: dt.datetime) -> int:
+    change = sa.update(Delivery).where(*which, Delivery.state.in_(BEFORE_DOT[DeliveryState.EXCLUDED]))
     return _changed(
         session,
-        sa.update(Delivery)
-        .where(*_of_issue(issue_id), Delivery.state.in_(OPEN), Delivery.subscription_id.not_in(wanted))
-        .values(state=DeliveryState.EXCLUDED, settled_at=now, reply="left before the final dot"),
+        change.values(state=DeliveryState.EXCLUDED, settled_at=now, reply=reason, context_sealed=None),
     )
 
 
-def give_up(session: Session, now: dt.datetime) -> int:
-    """Settle as `rejected` what has been tried for long enough (S-30). Returns how many."""
+def give_up(session: Session, *, issue_id: int | None, now: dt.datetime) -> int:
+    """Settle as `rejected` what has been tried for long enough (S-30), of an issue or of the letters."""
+    which = _of_issue(issue_id) if issue_id is not None else (IS_LETTER,)
     return _changed(
         session,
         sa.update(Delivery)
-        .where(Delivery.state.in_(OPEN), Delivery.give_up_at <= now)
+        .where(*which, Delivery.state.in_(OPEN), Delivery.give_up_at <= now)
         .values(
             state=DeliveryState.REJECTED,
             settled_at=now,
@@ -315,11 +374,14 @@ def finish(session: Session, issue_id: int, now: dt.datetime) -> bool:
     )
 
 
-def pause(session: Session, issue_id: int, reason: str) -> None:
+def pause(session: Session, issue_id: int, reason: str, now: dt.datetime) -> None:
     """Stop an issue that is being sent, and say why; a person has to look."""
-    _changed(
+    paused = _changed(
         session,
         sa.update(Issue)
         .where(Issue.id == issue_id, Issue.state == IssueState.SENDING)
         .values(state=IssueState.PAUSED, hold_reason=reason),
     )
+    if paused:
+        name = session.get_one(Issue, issue_id).name
+        session.add(LogEntry(at=now, who="sender", action="pause", object=name, detail=reason))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from jinja2 import FileSystemLoader, TemplateError, TemplateNotFound, TemplateSyntaxError
+from jinja2 import FileSystemLoader, TemplateNotFound, TemplateSyntaxError
 
 from digest.mail.render_layout import compile_layout, layout_environment, text_environment
 from digest.mail.render_text import MANAGE_SLOT, UNSUBSCRIBE_SLOT, Slot, isolate, plain, tidy
@@ -144,13 +144,14 @@ class Renderer:
     def _text(self, name: str, context: dict[str, Any]) -> str:
         try:
             return self._texts.get_template(name).render(context)
-        except (TemplateError, ValueError) as error:
+        except Exception as error:
+            # A template is a program of the newsroom's, and may fail in any way a program can.
             raise self._bad(name, error) from error
 
     def _html(self, name: str, context: dict[str, Any], direction: Literal["ltr", "rtl"]) -> str:
         try:
             return compile_layout(self._layouts, name, context, direction)
-        except (TemplateError, ValueError) as error:
+        except Exception as error:
             raise self._bad(name, error) from error
 
     def _bad(self, name: str, error: Exception) -> BadTemplate:

@@ -13,6 +13,9 @@ from digest.models import DeliveryState
 RETRY_AFTER = (5, 15, 45, 120, 180)
 """Minutes to the next try after the first, second, … failed one; the last repeats (S-30; RFC 6647 §5)."""
 
+OUR_FAULT = frozenset({500, 501, 502, 503, 504, 530, 534, 535, 538})
+"""Wrong syntax, wrong order, not logged in: before the dot these are about our talk with the relay, not the reader."""
+
 MAX_REPLY = 2000
 """Characters of a reply that are kept (S-23)."""
 
@@ -78,7 +81,8 @@ def outcome(stage: Stage, reply: Reply) -> Outcome:
     if reply.code // 100 == 5:  # noqa: PLR2004 -- the digit is the meaning.
         return _refused(stage, reply, text)
     if reply.code // 100 == 4:  # noqa: PLR2004
-        scope = Scope.RECIPIENT if stage is Stage.RCPT and _enhanced(reply)[:2] != (4, 7) else Scope.SENDER
+        about_reader = stage is Stage.RCPT and reply.code != 421 and _enhanced(reply)[:2] != (4, 7)  # noqa: PLR2004
+        scope = Scope.RECIPIENT if about_reader else Scope.SENDER
         return Outcome(DeliveryState.DEFERRED, text, scope)
     if stage is Stage.DOT:
         return Outcome(DeliveryState.UNKNOWN, text, Scope.RELAY)
@@ -96,15 +100,14 @@ def _refused(stage: Stage, reply: Reply, text: str) -> Outcome:
     enhanced = _enhanced(reply)
     # "5yz responses to the MAIL command MUST NOT be cached" (RFC 5321 §4.5.4.1), and 552 to RCPT means "too many
     # recipients" where no enhanced code says otherwise (§4.5.3.1.10): neither is final.
-    is_final = stage not in (Stage.CONNECT, Stage.MAIL) and (stage, reply.code, enhanced) != (Stage.RCPT, 552, ())
+    about_relay = stage in (Stage.CONNECT, Stage.MAIL) or (stage is not Stage.DOT and reply.code in OUR_FAULT)
+    is_final = not about_relay and (stage, reply.code, enhanced) != (Stage.RCPT, 552, ())
     state = DeliveryState.REJECTED if is_final else DeliveryState.DEFERRED
-    return Outcome(state, text, _scope(stage, enhanced))
+    return Outcome(state, text, Scope.RELAY if about_relay else _scope(stage, enhanced))
 
 
 def _scope(stage: Stage, enhanced: tuple[int, ...]) -> Scope:
     """Whom a final refusal is about (the table of S-22)."""
-    if stage in (Stage.CONNECT, Stage.MAIL):
-        return Scope.RELAY
     if enhanced[:2] == (5, 7) and enhanced != (5, 7, 13):
         return Scope.SENDER
     if enhanced != (5, 3, 4) and (stage is Stage.RCPT or enhanced[:2] in ((5, 1), (5, 2))):
@@ -121,8 +124,18 @@ def _enhanced(reply: Reply) -> tuple[int, ...]:
 def tidy(text: str) -> str:
     """A reply as it may be kept: bounded, printable, and with every address replaced (S-23, O-53)."""
     printable = "".join(char if char.isprintable() else " " for char in text)
-    without = re.sub(r"[^\s<>:;,()\[\]\"']+@[^\s<>:;,()\[\]\"']+", "<address>", printable)
-    return " ".join(without.split())[:MAX_REPLY]
+    return " ".join(_ADDRESS.sub("<address>", printable).split())[:MAX_REPLY]
+
+
+def without(text: str, recipient: str) -> str:
+    """A reply without the reader it was about, whether it names them whole, coded, or by the local part alone."""
+    local = recipient.rpartition("@")[0]
+    for known in (recipient, recipient.replace("@", "=40"), local):
+        text = re.sub(rf"(?<![\w]){re.escape(known)}(?![\w])", "<address>", text, flags=re.IGNORECASE)
+    return text
+
+
+_ADDRESS = re.compile(r"(?:\"[^\"]+\"|[^\s<>:;,()\[\]\"]+)@(?:\[[^\]]*\]|[^\s<>:;,()\[\]\"']+)")
 
 
 def next_try(attempts: int, now: dt.datetime, rng: random.Random) -> dt.datetime:

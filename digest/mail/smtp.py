@@ -236,6 +236,9 @@ class Session:
         refused: Refused | None = None
         for stage in _ENVELOPE:
             reply = await self._answer(stage)
+            if not self.usable:
+                # It has said 421: no more answers will come.
+                raise refused or Refused(stage, reply)
             if not _is_go_ahead(stage, reply):
                 refused = refused or Refused(stage, reply)
             elif refused and stage is Stage.DATA:
@@ -392,7 +395,8 @@ async def open_session(smtp: Smtp, limits: Limits, tls: ssl.SSLContext | None = 
     except aiosmtplib.SMTPResponseException as error:
         _drop(client)
         raise Refused(Stage.CONNECT, Reply(error.code, error.message)) from error
-    except (aiosmtplib.SMTPException, OSError) as error:
+    except (aiosmtplib.SMTPException, OSError, UnicodeError) as error:
+        # UnicodeError: a host name that cannot be one.
         _drop(client)
         raise Interrupted(Stage.CONNECT, str(error) or type(error).__name__) from error
     return Session(client, limits)

@@ -15,6 +15,10 @@ MAX_LINE = 998
 MAX_FOLDED = 78
 
 
+_NAME_ADDR = re.compile(rb"(?:(?:\"(?:[^\"\\]|\\.)*\"|[A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]+) +)?<[^<>@\s]+@[A-Za-z0-9.-]+>")
+"""RFC 5322 §3.4, with an atom or a quoted string as the name; encoded words are made of an atom's characters."""
+
+
 def problems(message: bytes, expected: Iterable[str]) -> tuple[str, ...]:
     """What is wrong with a message whose header fields should be exactly `expected`, each once."""
     head, blank, body = message.partition(b"\r\n\r\n")
@@ -49,6 +53,9 @@ def _headers(head: bytes, expected: list[str]) -> Iterable[str]:
         missing, extra = set(expected) - set(names), set(names) - set(expected)
         twice = {name for name in names if names.count(name) > 1}
         yield f"the header fields are not the expected ones (missing {missing}, extra {extra}, twice {twice})"
+    sender = re.search(rb"(?im)^from: ((?:.|\r\n[ \t])*?)(?:\r\n(?![ \t])|\Z)", head)
+    if not sender or not _NAME_ADDR.fullmatch(sender[1].replace(b"\r\n", b"")):
+        yield "From is not one name and one address"
     yield from _encoded_words(re.sub(rb"\r\n(?=[ \t])", b"", head), head)
 
 

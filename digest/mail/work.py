@@ -32,10 +32,11 @@ from subscribers.forms import Address, parse_address
 from subscribers.models import Subscriber, Subscription, Suppression
 from subscribers.purging import CONFIRM_WITHIN
 from subscribers.tokens import Links
-from subscribers.vault import DELIVERY_CONTEXT, SUBSCRIBER_ADDRESS, USER_ADDRESS, CannotOpen, Vault
+from subscribers.vault import DELIVERY_CONTEXT, SUBSCRIBER_ADDRESS, USER_ADDRESS, CannotOpen, Vault, WrongKeys
 
 log = structlog.get_logger()
 
+IDS = 5000
 BATCH = 64
 LOW = 32
 """When so few copies are at hand, more are loaded: not more than a hundred addresses are open at once (E-08)."""
@@ -61,14 +62,24 @@ class Work(Protocol):
     name: str
     """The lease that only one sender has at a time."""
 
-    def begin(self, now: dt.datetime) -> None:
-        """Bring the books in order before the first copy. Raises `NotSendable`."""
+    def begin(self, now: dt.datetime) -> bool:
+        """Bring the books in order before the first copy; returns whether nobody has an outcome yet.
+
+        Raises `NotSendable`.
+        """
 
     def size(self) -> int:
         """About how many copies are due."""
 
     async def next(self, now: dt.datetime) -> Copy | None:
         """The next copy that is due; none when there is no more."""
+
+    @property
+    def grows(self) -> bool:
+        """Whether more may come in while a run lasts."""
+
+    def look_again(self) -> None:
+        """Let `next` look for what has come in since."""
 
     def at_hand(self) -> Copy | None:
         """The next copy if it can be had without waiting."""
@@ -86,6 +97,7 @@ class _Batches:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._ready: deque[Copy] = deque()
+        self._ids: deque[int] = deque()
         self._last = 0
         self._done = False
         self._loading: asyncio.Task[None] | None = None
@@ -110,6 +122,10 @@ class _Batches:
         """Take back a copy that was not tried."""
         self._ready.appendleft(copy)
 
+    def look_again(self) -> None:
+        """Let `next` look for what has come in since: its numbers are higher than those that were read."""
+        self._done = False
+
     def _load_more(self, now: dt.datetime) -> asyncio.Task[None]:
         """The load that is under way, or a new one."""
         if self._loading is None:
@@ -126,19 +142,42 @@ class _Batches:
 
     def _load(self, now: dt.datetime) -> None:
         with self._database.read() as session:
-            rows = session.execute(self._query(now).where(Delivery.id > self._last).order_by(Delivery.id).limit(BATCH))
-            found = rows.all()
-            copies = [(row[0], self._copy(session, row)) for row in found]
-        self._done = len(found) < BATCH
-        self._last = found[-1][0] if found else self._last
+            wanted = self._next_ids(session, now)
+            rows = session.execute(self._query().where(Delivery.id.in_(wanted)).order_by(Delivery.id)).all()
+            copies = [(row[0], self._made(session, row)) for row in rows]
         retry_at = now + MEND_WITHIN
-        refused = [(which, copy, retry_at) for which, copy in copies if isinstance(copy, Outcome)]
+        refused = [
+            ledger.Result(which, copy, retry_at, committed=False) for which, copy in copies if isinstance(copy, Outcome)
+        ]
         if refused:
             with self._database.write() as session:
                 ledger.settle(session, refused, now)
         self._ready.extend(copy for _, copy in copies if isinstance(copy, Copy))
 
-    def _query(self, now: dt.datetime) -> sa.Select[*tuple[Any, ...]]:
+    def _next_ids(self, session: Session, now: dt.datetime) -> list[int]:
+        """The next handful. Numbers are read by the thousand: finding where to go on costs as much as reading them."""
+        if not self._ids:
+            due = sa.select(Delivery.id).where(*self._which(), *_due(now), Delivery.id > self._last)
+            self._ids.extend(session.scalars(due.order_by(Delivery.id).limit(IDS)))
+            self._done = len(self._ids) < IDS
+        handful = [self._ids.popleft() for _ in range(min(BATCH, len(self._ids)))]
+        self._last = handful[-1] if handful else self._last
+        self._done = self._done and not self._ids
+        return handful
+
+    def _made(self, session: Session, row: sa.Row[*tuple[Any, ...]]) -> Copy | Outcome:
+        try:
+            return self._copy(session, row)
+        except (NotSendable, WrongKeys):
+            raise
+        except Exception as error:
+            log.exception("a copy cannot be made", delivery=row[0])
+            return Outcome(DeliveryState.DEFERRED, f"it cannot be made: {type(error).__name__}", Scope.MESSAGE)
+
+    def _which(self) -> tuple[sa.ColumnElement[bool], ...]:
+        raise NotImplementedError
+
+    def _query(self) -> sa.Select[*tuple[Any, ...]]:
         raise NotImplementedError
 
     def _copy(self, session: Session, row: sa.Row[*tuple[Any, ...]]) -> Copy | Outcome:
@@ -152,6 +191,8 @@ def _due(now: dt.datetime) -> tuple[sa.ColumnElement[bool], ...]:
 class IssueWork(_Batches):
     """The deliveries of one issue."""
 
+    grows = False
+
     def __init__(self, database: Database, vault: Vault, newsletter: Newsletter, links: Links, issue_id: int) -> None:
         super().__init__(database)
         self._vault = vault
@@ -161,28 +202,32 @@ class IssueWork(_Batches):
         self._mailing: Mailing | None = None
         self.name = f"issue {issue_id}"
 
-    def begin(self, now: dt.datetime) -> None:
-        """Name what a dead sender left uncertain, give up what is too old, and make the message."""
+    def begin(self, now: dt.datetime) -> bool:
+        """Name what a dead sender left uncertain, settle what is not to be sent, and make the message."""
         with self._database.write() as session:
             ledger.recover(session, issue_id=self._issue_id, now=now)
-            ledger.give_up(session, now)
-            ledger.exclude_gone(session, self._issue_id, now)
             issue = session.get_one(
                 Issue,
                 self._issue_id,
                 options=[undefer(Issue.rendered_subject), undefer(Issue.rendered_text), undefer(Issue.rendered_html)],
             )
-            if issue.rendered_html is None or issue.frozen_at is None:
-                raise NotSendable(("it was not published",))
-            rendered = Rendered(issue.rendered_subject or "", issue.rendered_text or "", issue.rendered_html)
+            if issue.state is IssueState.CANCELLED:
+                ledger.exclude_all(session, self._issue_id, "the issue was cancelled", now)
+                return False
+            ledger.give_up(session, issue_id=self._issue_id, now=now)
+            ledger.exclude_gone(session, self._issue_id, now)
+            books = ledger.equation(session, self._issue_id)
+        if issue.rendered_html is None or issue.frozen_at is None:
+            raise NotSendable(("it was not published",))
         self._mailing = issue_mailing(
             self._newsletter,
-            rendered,
+            Rendered(issue.rendered_subject or "", issue.rendered_text or "", issue.rendered_html),
             self._links,
             week=issue.week,
             made_at=issue.frozen_at,
             by_hand=issue.touched or issue.approved_by is not None,
         )
+        return books.accepted + books.rejected + books.unknown == 0
 
     def size(self) -> int:
         """How many deliveries are still open."""
@@ -194,11 +239,15 @@ class IssueWork(_Batches):
         """Close the books where nothing is left; pause the issue where a person has to look."""
         with self._database.write() as session:
             ledger.exclude_gone(session, self._issue_id, now)
-            ledger.give_up(session, now)
+            ledger.give_up(session, issue_id=self._issue_id, now=now)
             if not ledger.finish(session, self._issue_id, now) and stopped:
-                ledger.pause(session, self._issue_id, stopped)
+                ledger.pause(session, self._issue_id, stopped, now)
 
-    def _query(self, now: dt.datetime) -> sa.Select[*tuple[Any, ...]]:
+    def _which(self) -> tuple[sa.ColumnElement[bool], ...]:
+        sending = sa.exists().where(Issue.id == self._issue_id, Issue.state == IssueState.SENDING)
+        return (Delivery.issue_id == self._issue_id, ledger.IS_ISSUE, sending)
+
+    def _query(self) -> sa.Select[*tuple[Any, ...]]:
         return (
             sa.select(
                 Delivery.id,
@@ -210,9 +259,6 @@ class IssueWork(_Batches):
             )
             .join(Subscription, Subscription.id == Delivery.subscription_id)
             .join(Subscriber, Subscriber.id == Subscription.subscriber_id)
-            .join(Issue, Issue.id == Delivery.issue_id)
-            .where(Delivery.issue_id == self._issue_id, Delivery.letter == "issue", *_due(now))
-            .where(Issue.state == IssueState.SENDING)
         )
 
     def _copy(self, session: Session, row: sa.Row[*tuple[Any, ...]]) -> Copy | Outcome:  # noqa: ARG002 -- the letters' side needs it.
@@ -222,6 +268,8 @@ class IssueWork(_Batches):
             raise RuntimeError("begin() comes first")
         try:
             address = envelope_address(self._vault.open(sealed, SUBSCRIBER_ADDRESS, person))
+        except WrongKeys as error:
+            raise NotSendable((str(error),)) from error
         except (CannotOpen, idna.IDNAError) as error:
             return Outcome(DeliveryState.REJECTED, f"the address cannot be used: {error}")
         return Copy(
@@ -236,6 +284,7 @@ class LettersWork(_Batches):
     """The letters that wait, to subscribers and to the newsroom."""
 
     name = LETTERS
+    grows = True
 
     def __init__(
         self,
@@ -251,23 +300,30 @@ class LettersWork(_Batches):
         self._links = links
         self._renderer = renderer
 
-    def begin(self, now: dt.datetime) -> None:
-        """Name what a dead sender left uncertain, and give up what is too old."""
+    def begin(self, now: dt.datetime) -> bool:
+        """Name what a dead sender left uncertain, and settle what is not to be sent."""
         with self._database.write() as session:
             ledger.recover(session, issue_id=None, now=now)
-            ledger.give_up(session, now)
+            ledger.give_up(session, issue_id=None, now=now)
+            ledger.exclude_unwanted_letters(session, now)
+        return False
 
     def size(self) -> int:
         """How many letters are still open."""
-        query = sa.select(sa.func.count()).where(Delivery.letter != "issue", Delivery.state.in_(ledger.OPEN))
+        query = sa.select(sa.func.count()).where(ledger.IS_LETTER, Delivery.state.in_(ledger.OPEN))
         with self._database.read() as session:
             return session.scalar(query) or 0
 
-    def end(self, now: dt.datetime, stopped: str | None) -> None:
-        """Nothing is to be closed: a letter that was not sent waits for the next run."""
+    def end(self, now: dt.datetime, stopped: str | None) -> None:  # noqa: ARG002 -- a letter cannot be paused.
+        """Settle the letters to people who left meanwhile; one that was not sent waits for the next run."""
+        with self._database.write() as session:
+            ledger.exclude_unwanted_letters(session, now)
 
-    def _query(self, now: dt.datetime) -> sa.Select[*tuple[Any, ...]]:
-        return sa.select(Delivery.id, Delivery).where(Delivery.letter != "issue", *_due(now))
+    def _which(self) -> tuple[sa.ColumnElement[bool], ...]:
+        return (ledger.IS_LETTER,)
+
+    def _query(self) -> sa.Select[*tuple[Any, ...]]:
+        return sa.select(Delivery.id, Delivery)
 
     def _copy(self, session: Session, row: sa.Row[*tuple[Any, ...]]) -> Copy | Outcome:
         delivery: Delivery = row[1]
@@ -284,6 +340,8 @@ class LettersWork(_Batches):
             # It is ours to mend, and the reader's letter waits so long.
             log.error("a letter waits for its template", letter=delivery.letter, why=str(error))
             return Outcome(DeliveryState.DEFERRED, str(error), Scope.MESSAGE)
+        except WrongKeys as error:
+            raise NotSendable((str(error),)) from error
         except (CannotOpen, NotSendable, idna.IDNAError) as error:
             return Outcome(DeliveryState.REJECTED, f"the letter cannot be made: {error}")
         return Copy(

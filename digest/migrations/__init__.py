@@ -30,7 +30,7 @@ def upgrade(database: Database) -> None:
             if _is_newer(connection):
                 raise BadDatabase(_NEWER)
             command.upgrade(_config(connection), "head")
-    except sa.exc.OperationalError as error:
+    except sa.exc.DatabaseError as error:
         raise BadDatabase(f"the database cannot be reached or opened: {_short(error)}") from error
 
 
@@ -42,7 +42,7 @@ def trouble(database: Database) -> str | None:
                 return _NEWER
             if MigrationContext.configure(connection).get_current_revision() != _scripts().get_current_head():
                 return "the database's schema is older than this program; start `digest up` or any role once"
-    except sa.exc.OperationalError as error:
+    except sa.exc.DatabaseError as error:
         return f"the database cannot be reached or opened: {_short(error)}"
     return None
 
@@ -53,7 +53,7 @@ _NEWER = (
 )
 
 
-def _short(error: sa.exc.OperationalError) -> str:
+def _short(error: sa.exc.DatabaseError) -> str:
     return " ".join(str(error.orig).split())
 
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from digest.mail.replies import Reply, Scope, Stage, interrupted, next_try, outcome, tidy
+from digest.mail.replies import Reply, Scope, Stage, interrupted, next_try, outcome, tidy, without
 from digest.models import DeliveryState as D
 
 
@@ -28,6 +28,9 @@ from digest.models import DeliveryState as D
         (Stage.RCPT, 552, "5.3.4 message too big", D.REJECTED, Scope.MESSAGE),
         (Stage.RCPT, 450, "4.2.0 greylisted", D.DEFERRED, Scope.RECIPIENT),
         (Stage.RCPT, 421, "4.7.28 too fast", D.DEFERRED, Scope.SENDER),
+        (Stage.RCPT, 421, "closing", D.DEFERRED, Scope.SENDER),
+        (Stage.RCPT, 530, "5.7.0 log in first", D.DEFERRED, Scope.RELAY),
+        (Stage.DATA, 503, "5.5.1 no valid recipient", D.DEFERRED, Scope.RELAY),
         (Stage.MAIL, 550, "5.7.1 not you", D.DEFERRED, Scope.RELAY),
         (Stage.CONNECT, 535, "5.7.8 bad password", D.DEFERRED, Scope.RELAY),
     ],
@@ -52,6 +55,26 @@ def test_a_kept_reply_has_no_address_and_no_control() -> None:
     assert kept.isprintable()
     assert len(kept) <= 2000
     assert kept.startswith("550 5.1.1 <<address>>: user unknown")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "user john.doe unknown",
+        "<john.doe>: not local at example.com",
+        "JOHN.DOE=40example.com is unknown",
+        "john.doe@[192.0.2.1] refused",
+        "john.doe@example.com refused",
+    ],
+)
+def test_a_kept_reply_names_no_reader_in_any_way(reply: str) -> None:
+    kept = without(tidy(reply), "john.doe@example.com")
+    assert "doe" not in kept.lower()
+
+
+def test_quoted_addresses_and_apostrophes_are_found() -> None:
+    assert "o'brien" not in tidy("o'brien@example.com unknown")
+    assert "john" not in tidy('"john doe"@example.com unknown')
 
 
 def test_tries_grow_rarer() -> None:

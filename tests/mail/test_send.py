@@ -8,14 +8,17 @@ import sqlalchemy as sa
 
 from digest.mail import ledger
 from digest.mail.ledger import Claim, take_lease
+from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT
 from digest.mail.replies import Outcome
 from digest.mail.send import Engine, Run
 from digest.mail.smtp import Envelope
 from digest.mail.work import Copy, IssueWork
-from digest.models import Delivery, DeliveryState, Issue, IssueState
+from digest.models import Delivery, DeliveryState, Issue, IssueState, Lease, LogEntry
 from subscribers.db import Database
-from tests.house import House
-from tests.smtp_server import HangUp, Moment, Plan, Say, ScriptedServer
+from subscribers.models import Subscription
+from subscribers.vault import Vault, make_keys
+from tests.house import NOW, House
+from tests.smtp_server import HangUp, Moment, Plan, Say, ScriptedServer, Silence
 
 
 def send(engine: Engine, work: IssueWork) -> Run | None:
@@ -42,7 +45,8 @@ def test_every_reader_gets_one(database: Database) -> None:
     issue = house.issue()
     with ScriptedServer() as relay:
         run = send(house.engine(relay.port), house.work(issue))
-    assert run == Run(counts={DeliveryState.ACCEPTED: 23})
+    assert run is not None
+    assert (run.counts, run.stopped) == ({DeliveryState.ACCEPTED: 23}, None)
     assert sorted(relay.accepted) == sorted(readers)
     assert house.books(issue).closes
     assert house.issue_state(issue) is IssueState.SENT
@@ -305,6 +309,10 @@ def test_what_a_dead_sender_left_uncertain_is_named_and_not_sent_again(database:
     assert (books.accepted, books.unknown, books.closes) == (3, 1, True)
 
 
+def result(which: int, state: DeliveryState, *, committed: bool) -> ledger.Result:
+    return ledger.Result(which, Outcome(state, "said so"), NOW, committed=committed)
+
+
 def test_a_late_answer_settles_what_was_called_unknown(database: Database) -> None:
     house = House(database)
     house.readers(1)
@@ -316,23 +324,190 @@ def test_a_late_answer_settles_what_was_called_unknown(database: Database) -> No
         ledger.intend(session, [which], claim, house.now)
         ledger.recover(session, issue_id=issue, now=house.now)
     with database.write() as session:
-        ledger.settle(session, [(which, Outcome(DeliveryState.ACCEPTED, "250 ok"), house.now)], house.now)
+        # "Try again" comes too late: by now the books may be closed.
+        ledger.settle(session, [result(which, DeliveryState.DEFERRED, committed=True)], house.now)
+    assert house.books(issue).unknown == 1
+    with database.write() as session:
+        ledger.settle(session, [result(which, DeliveryState.ACCEPTED, committed=True)], house.now)
     assert house.books(issue).accepted == 1
 
 
+def test_one_who_lost_the_right_to_send_cannot_touch_what_another_committed(database: Database) -> None:
+    """The stalled sender's "try again", from before its dot, once made a reader's second copy possible."""
+    house = House(database)
+    house.readers(1)
+    issue = house.issue()
+    claim = Claim(f"issue {issue}", "two")
+    take_lease(database, claim, house.now, dt.timedelta(minutes=1))
+    with database.write() as session:
+        which = session.scalars(sa.select(Delivery.id)).one()
+        ledger.intend(session, [which], claim, house.now)
+        for state in (DeliveryState.DEFERRED, DeliveryState.REJECTED):
+            ledger.settle(session, [result(which, state, committed=False)], house.now)
+    assert house.states() == {"committing": 1}
+
+
 @pytest.mark.parametrize("start", list(DeliveryState))
-@pytest.mark.parametrize("end", sorted(ledger.STEPS.keys() - {DeliveryState.COMMITTING, DeliveryState.EXCLUDED}))
-def test_only_legal_steps_are_taken(sqlite_database: Database, start: DeliveryState, end: DeliveryState) -> None:
+@pytest.mark.parametrize("committed", [False, True])
+@pytest.mark.parametrize("end", list(DeliveryState))
+def test_only_legal_steps_are_taken(sqlite_database: Database, start, end, committed: bool) -> None:
+    table = ledger.AFTER_DOT if committed else ledger.BEFORE_DOT
     house = House(sqlite_database)
     house.readers(1)
     house.issue()
     with sqlite_database.write() as session:
         session.execute(sa.update(Delivery).values(state=start))
         which = session.scalars(sa.select(Delivery.id)).one()
-        ledger.settle(session, [(which, Outcome(end, "x"), house.now)], house.now)
+        if end in table:
+            ledger.settle(session, [result(which, end, committed=committed)], house.now)
     with sqlite_database.read() as session:
         found = session.scalars(sa.select(Delivery.state)).one()
-    assert found is (end if start in ledger.STEPS[end] else start)
+    assert found is (end if start in table.get(end, ()) else start)
+
+
+def test_a_sender_that_lost_the_right_leaves_the_issue_to_the_winner(database: Database) -> None:
+    house = House(database)
+    house.readers(6)
+    issue = house.issue()
+
+    def steal(moment: Moment) -> None:
+        if moment.command == "DOT" and len(relay.caught) == 1:
+            with database.write() as session:
+                session.execute(sa.update(Lease).values(owner="thief", until=house.now + dt.timedelta(minutes=5)))
+
+    with ScriptedServer(steal) as relay:
+        run = send(house.engine(relay.port, connections=1), house.work(issue))
+    assert run is not None
+    assert run.lost
+    assert house.issue_state(issue) is IssueState.SENDING
+    assert len(relay.caught) == 1
+
+
+def test_the_wrong_keys_lose_nobody(database: Database) -> None:
+    house = House(database)
+    house.readers(12)
+    issue = house.issue()
+    house.vault = Vault(database, make_keys())
+    with ScriptedServer() as relay:
+        send(house.engine(relay.port), house.work(issue))
+    assert house.states() == {"queued": 12}
+    assert house.issue_state(issue) is IssueState.PAUSED
+
+
+@pytest.mark.parametrize("reply", [b"530 5.7.0 log in first\r\n", b"503 5.5.1 bad sequence\r\n"])
+def test_a_relay_that_is_at_fault_itself_costs_no_reader_the_issue(database: Database, reply: bytes) -> None:
+    house = House(database)
+    house.readers(40)
+    issue = house.issue()
+    with ScriptedServer(lambda m: Say(reply) if m.command == "RCPT" else None) as relay:
+        run = send(house.engine(relay.port, connections=1), house.work(issue))
+    assert run is not None
+    assert run.relay_down
+    assert "rejected" not in house.states()
+    assert house.issue_state(issue) is IssueState.SENDING
+
+
+def test_a_list_that_bounces_from_the_start_is_stopped(database: Database) -> None:
+    house = House(database)
+    house.readers(40)
+    issue = house.issue()
+    with ScriptedServer(lambda m: Say(b"550 relay not permitted\r\n") if m.command == "RCPT" else None) as relay:
+        send(house.engine(relay.port, connections=1), house.work(issue))
+    assert house.states() == {"rejected": 11, "queued": 29}
+    assert house.issue_state(issue) is IssueState.PAUSED
+
+
+def test_being_put_off_again_and_again_is_waited_out_without_a_person(database: Database) -> None:
+    house = House(database)
+    house.readers(30)
+    issue = house.issue()
+    slow = Say(b"451 4.7.1 too fast\r\n")
+    with ScriptedServer(lambda m: slow if m.command == "RCPT" else None) as relay:
+        run = send(house.engine(relay.port, connections=1), house.work(issue))
+    assert run is not None
+    assert run.relay_down
+    assert house.states() == {"deferred": 10, "queued": 20}
+    assert house.issue_state(issue) is IssueState.SENDING
+
+
+def test_a_relay_that_counts_messages_costs_nobody_an_attempt(database: Database) -> None:
+    house = House(database)
+    readers = house.readers(9)
+    issue = house.issue()
+    enough = Say(b"421 4.4.2 that is enough for one connection\r\n", hang_up=True)
+    with ScriptedServer(lambda m: enough if m.command == "MAIL" and m.message >= 2 else None) as relay:
+        send(house.engine(relay.port, connections=1), house.work(issue))
+    assert sorted(relay.accepted) == sorted(readers)
+
+
+def test_the_books_of_a_cancelled_issue_close_too(database: Database) -> None:
+    house = House(database)
+    house.readers(5)
+    issue = house.issue()
+    claim = Claim(f"issue {issue}", "dead")
+    take_lease(database, claim, house.now, dt.timedelta(minutes=1))
+    with database.write() as session:
+        first = session.scalars(sa.select(Delivery.id).order_by(Delivery.id)).first()
+        assert first is not None
+        ledger.intend(session, [first], claim, house.now)
+        session.execute(sa.update(Issue).values(state=IssueState.CANCELLED))
+    house.now += dt.timedelta(minutes=5)
+    with ScriptedServer() as relay:
+        asyncio.run(house.worker(relay.port).send_issues(asyncio.Event()))
+        assert asyncio.run(house.worker(relay.port).send_issues(asyncio.Event())) is None
+    books = house.books(issue)
+    assert (books.unknown, books.excluded, books.closes) == (1, 4, True)
+    assert relay.caught == []
+
+
+def test_an_issue_that_cannot_be_made_keeps_no_other_back(database: Database) -> None:
+    house = House(database)
+    house.readers(3)
+    bad, good = house.issue("2026-W46"), house.issue("2026-W47")
+    with database.write() as session:
+        session.get_one(Issue, bad).rendered_text = f"{'ص' * 100}{UNSUBSCRIBE_SLOT}{MANAGE_SLOT}"
+    with ScriptedServer() as relay:
+        asyncio.run(house.worker(relay.port).send_issues(asyncio.Event()))
+    assert house.issue_state(good) is IssueState.SENT
+    assert house.issue_state(bad) is IssueState.PAUSED
+    with database.read() as session:
+        assert session.scalars(sa.select(LogEntry.action).where(LogEntry.who == "sender")).all() == ["pause"]
+
+
+def test_a_letter_to_one_who_said_never_meanwhile_does_not_leave(database: Database) -> None:
+    house = House(database)
+    for number in (1, 2):
+        house.service.join("watchdog", f"reader-{number}@readers.example", house.now)
+    with database.read() as session:
+        ids = session.scalars(sa.select(Subscription.public_id).order_by(Subscription.id)).all()
+
+    def plan(moment: Moment) -> None:
+        if moment.command == "DATA" and moment.message == 0:
+            for public_id in ids:
+                house.service.leave(house.links.leave(public_id).rpartition("/")[2], house.now)
+
+    with ScriptedServer(plan) as relay:
+        asyncio.run(house.worker(relay.port).send_letters(asyncio.Event()))
+    assert relay.dotted == []
+    assert house.states() == {"excluded": 2}
+
+
+def test_a_letter_does_not_wait_for_another_ones_relay(database: Database) -> None:
+    house = House(database)
+    house.service.join("watchdog", "reader-1@readers.example", house.now)
+
+    def plan(moment: Moment) -> Silence | None:
+        if moment.command != "DOT" or moment.connection > 1:
+            return None
+        house.service.join("watchdog", "reader-2@readers.example", house.now)
+        return Silence()
+
+    with ScriptedServer(plan) as relay:
+        worker = house.worker(relay.port, dot=3)
+        run = asyncio.run(worker.send_letters(asyncio.Event()))
+    assert run is not None
+    assert relay.accepted == ["reader-2@readers.example"]
+    assert run.counts == {DeliveryState.ACCEPTED: 1, DeliveryState.UNKNOWN: 1}
 
 
 def test_no_address_shows_in_a_copy_or_a_reader(sqlite_database: Database) -> None:

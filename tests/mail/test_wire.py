@@ -143,7 +143,24 @@ def test_traps_3_and_4_a_title_is_a_subject_and_nothing_more(subject: str) -> No
     assert parsed(raw)["Subject"] == " ".join(subject.split())
 
 
-@pytest.mark.parametrize("name", ["Watchdog", "Watch, dog", "Сторож", "=?utf-8?q?x?=", "O'Neil & Co.", "x" * 120, ""])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Watchdog",
+        "Watch, dog",
+        "Сторож",
+        "=?utf-8?q?x?=",
+        "O'Neil & Co.",
+        "Watchdog: News",
+        "News @ Noon",
+        "A; B",
+        "[Digest] X",
+        "A\\B",
+        "Watch (dog)",
+        "x" * 120,
+        "",
+    ],
+)
 def test_a_sender_is_one_mailbox(name: str) -> None:
     found = parsed(issue(paper=newsletter(name=name)))["From"]
     assert [(one.display_name, one.addr_spec) for one in found.addresses] == [(name, "digest@example.org")]

@@ -205,6 +205,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.create_index("ix_deliveries_due", ["issue_id", "state", "due_at"], unique=False)
+        batch_op.create_index(
+            "ix_deliveries_letters",
+            ["state", "due_at"],
+            unique=False,
+            sqlite_where=sa.text("letter <> 'issue'"),
+            postgresql_where=sa.text("letter <> 'issue'"),
+        )
 
     op.create_table(
         "desk_sessions",
@@ -273,6 +280,11 @@ def downgrade() -> None:
     op.drop_table("items")
     op.drop_table("desk_sessions")
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_deliveries_letters",
+            sqlite_where=sa.text("letter <> 'issue'"),
+            postgresql_where=sa.text("letter <> 'issue'"),
+        )
         batch_op.drop_index("ix_deliveries_due")
 
     op.drop_table("deliveries")
