@@ -94,6 +94,8 @@ class Issue(Base):
     send_at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
     state: Mapped[IssueState] = mapped_column(sa.Enum(IssueState, native_enum=False, length=16))
     hold_reason: Mapped[str] = mapped_column(sa.Text, default="")
+    is_doubtful: Mapped[bool] = mapped_column(default=False)
+    """Held by the draft itself, for want of news, and looked at by nobody since: it is drafted anew with what comes."""
     subject: Mapped[str] = mapped_column(sa.Text, default="")
     preheader: Mapped[str] = mapped_column(sa.Text, default="")
     introduction: Mapped[str] = mapped_column(sa.Text, default="")

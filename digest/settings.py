@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -51,6 +51,26 @@ def _duration(value: object) -> object:
 Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
 SlotText = Annotated[Slot, BeforeValidator(_slot)]
 Duration = Annotated[dt.timedelta, BeforeValidator(_duration)]
+
+
+def _web_address(text: str, wanted: str) -> SplitResult:
+    """The parts of an http(s) address. Raises `ValueError` that repeats nothing of a password."""
+    parts = urlsplit(text)
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("it has a user or password in it, which is not supported here")
+    is_plain = re.fullmatch(r"[!-~]+", text) and not re.search(r"[<>\"\\^`{|}]", text)
+    if parts.scheme not in ("https", "http") or not parts.hostname or not _has_port(parts) or not is_plain:
+        hint = " (a name in another script is written as an A-label, xn--…)" if not text.isascii() else ""
+        raise ValueError(f"{text!r} is not {wanted}{hint}")
+    return parts
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Whether the port of an address is one, or none is given."""
+    try:
+        return parts.port is None or parts.port >= 0
+    except ValueError:
+        return False
 
 
 class Section(BaseModel):
@@ -112,9 +132,7 @@ class Source(Section):
         given = [name for name in ("feed", "sitemap", "page") if getattr(self, name)]
         if len(given) != 1:
             raise ValueError("a source has exactly one of feed, sitemap and page")
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("https", "http") or not parts.hostname:
-            raise ValueError(f"{self.url!r} is not a web address; write it like 'https://www.example.org/api/'")
+        _web_address(self.url, "a web address; write it like 'https://www.example.org/api/'")
         return self
 
 
@@ -122,7 +140,7 @@ class Newsletter(Section):
     """What people subscribe to, as `[newsletters.<slug>]` declares it."""
 
     slug: str = ""
-    title: str
+    title: str = Field(min_length=1)
     description: str = ""
     """One sentence for the form and the foot of the letters: what one gets, and how often."""
     language: str = "en"
@@ -136,6 +154,8 @@ class Newsletter(Section):
     unapproved: Literal["hold", "send"] = "hold"
     too_late: Duration = dt.timedelta(hours=12)
     skip: frozenset[dt.date] = frozenset()
+    image_hosts: tuple[str, ...] = ()
+    """Hosts that pictures may come from besides the sources' own sites: a newsroom's picture server (F-40)."""
     max_items: int = Field(default=25, ge=1, le=40)
 
     @field_validator("language")
@@ -181,6 +201,8 @@ class Smtp(Section):
         parts = urlsplit(value)
         if parts.scheme not in ("smtps", "smtp", "smtp+plain") or not parts.hostname:
             raise ValueError("it is not a relay's address; write it like 'smtps://user:password@relay.example.org:465'")
+        if not _has_port(parts) or parts.path.strip("/") or parts.query or parts.fragment:
+            raise ValueError("a password with / # ? or @ is written with %2F %23 %3F or %40 in a relay's address")
         if parts.scheme == "smtp+plain" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
             if not re.fullmatch(r"[a-z0-9_-]+", parts.hostname):
                 raise ValueError(
@@ -232,9 +254,10 @@ class Web(Section):
     @field_validator("base_url")
     @classmethod
     def _base(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError(f"{value!r} is not the address of a site; write it like 'https://digest.example.org'")
+        wanted = "the address of a site; write it like 'https://digest.example.org'"
+        parts = _web_address(value, wanted)
+        if parts.query or parts.fragment:
+            raise ValueError(f"it is not {wanted}")
         return value.rstrip("/")
 
     @property
@@ -246,7 +269,7 @@ class Web(Section):
 class DatabasePart(Section):
     """Where everything is kept: SQLite by default, PostgreSQL for a newsroom that has outgrown one machine."""
 
-    url: str = "sqlite:///digest.db"
+    url: str = Field(default="sqlite:///digest.db", repr=False)
 
     @field_validator("url")
     @classmethod

@@ -16,7 +16,7 @@ from digest.issues.edit import reading_order
 from digest.issues.outcomes import Finding
 from digest.issues.select import PREHEADER_LIMITS, SUBJECT_AIM, SUBJECT_LIMIT
 from digest.issues.text import fold
-from digest.issues.view import foreign_image, stories, view
+from digest.issues.view import foreign_image, is_home, stories, view
 from digest.mail.lint import HTML_LIMIT, lint
 from digest.mail.render import BadTemplate, IssueView, Rendered
 from digest.models import Issue, Item, Post
@@ -72,12 +72,12 @@ def examine(
     except BadTemplate as error:
         fix = "Have whoever looks after the templates put it right."
         return Examined(issue.revision, None, _sorted([*found, Finding("blocks", "template", str(error), fix)]))
-    return Examined(issue.revision, rendered, _sorted([*found, *_of_mail(rendered, shown, base_url)]))
+    return Examined(issue.revision, rendered, _sorted([*found, *_of_mail(rendered, shown, newsletter, base_url)]))
 
 
-def _of_mail(rendered: Rendered, shown: IssueView, base_url: str) -> Iterator[Finding]:
-    """What the mail side has to say of the rendered parts; pictures may come from the hosts that the view let in."""
-    urls = [base_url, *(story.image_url for story in stories(shown))]
+def _of_mail(rendered: Rendered, shown: IssueView, newsletter: Newsletter, base_url: str) -> Iterator[Finding]:
+    """What the mail side has to say of the rendered parts; pictures may come from the newsletter's homes alone."""
+    urls = [base_url, *(one.image_url for one in stories(shown) if is_home(one.image_url, newsletter))]
     hosts = frozenset(host for host in (urlsplit(url).hostname for url in urls) if host)
     for fault in lint(rendered, allowed_hosts=hosts):
         # A subject that is missing or too long has been named already, in an editor's words.

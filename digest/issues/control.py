@@ -111,7 +111,7 @@ def hold(session: Session, issue_id: int, *, reason: str, who: str, now: dt.date
         return issue
     if not one_line(reason):
         return Refused("Say why it is held: whoever comes next will want to know.")
-    issue.hold_reason = one_line(reason)
+    issue.hold_reason, issue.is_doubtful = one_line(reason), False
     issue.approved_at = issue.approved_by = None
     return _take(session, issue, Step.HOLD, who=who, now=now, detail=issue.hold_reason)
 
@@ -162,7 +162,7 @@ def stale(issue: Issue, expected: int | None) -> Refused | None:
         return None
     return Refused(
         f"Somebody changed {issue.name} in the meantime: it stands at revision {issue.revision}, and this was made from"
-        f" revision {expected}. Load it again and look at what is new."
+        f" revision {expected}. Look at what is new first."
     )
 
 

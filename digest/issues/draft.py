@@ -57,12 +57,15 @@ def draft(
 ) -> Drafted:
     """Open the issue of the week whose window has ended last (or of the week given), if it does not stand yet.
 
-    An issue that stands is returned as it is: an editor's work is never touched. Two calls at once open one (S-15).
+    An issue that stands is returned as it is: an editor's work is never touched. Only one that the draft itself holds,
+    for want of news, is drafted anew. Two calls at once open one (S-15).
     """
     week = week or newsletter.calendar.drafting(now)
     try:
         with database.write() as session:
             standing = _find(session, newsletter, week)
+            if standing is not None:
+                redraft(session, standing.id, newsletter, now, who)
             return _drafted(session, standing or _open(session, newsletter, week, now, who), created=standing is None)
     except sa.exc.IntegrityError:
         # Somebody else has opened it between our look and our insert: the unique key lets one through.
@@ -71,6 +74,26 @@ def draft(
             if standing is None:
                 raise
             return _drafted(session, standing, created=False)
+
+
+def redraft(session: Session, issue_id: int, newsletter: Newsletter, now: dt.datetime, who: str = WHO) -> bool:
+    """Draft an issue anew that was held for want of news and that nobody has touched. Returns whether it was."""
+    issue = locked(session, issue_id)
+    if isinstance(issue, Refused) or issue.state is not IssueState.HELD or issue.touched or not issue.is_doubtful:
+        return False
+    before = (issue.hold_reason, len(items_of(session, issue_id)))
+    session.execute(sa.delete(Item).where(Item.issue_id == issue_id))
+    session.expire(issue, ["items"])
+    issue.state, issue.hold_reason, issue.is_doubtful = IssueState.DRAFT, "", False
+    week = Week.parse(issue.week)
+    picks = _fill(session, issue, newsletter, week, now)
+    if (issue.hold_reason, len(picks)) == before:
+        return False
+    issue.revision += 1
+    window = _window_of(issue)
+    log.append(session, at=now, who=who, action="draft", about=issue.name, detail=_summed_up(issue, picks, window))
+    session.flush()
+    return True
 
 
 def absorb_new_posts(session: Session, issue_id: int, newsletter: Newsletter, now: dt.datetime) -> Absorbed | Refused:
@@ -126,14 +149,22 @@ def _open(session: Session, newsletter: Newsletter, week: Week, now: dt.datetime
     )
     session.add(issue)
     session.flush()
-    picks = select(_candidates(session, newsletter, window, issue), newsletter.sections, newsletter.max_items)
-    picks = picks + _latecomers(session, newsletter, issue, before)
-    _add(session, issue, _bounded(picks), first=0)
-    issue.subject, issue.preheader = subject(picks), preheader(picks)
-    _hold_if_doubtful(session, issue, newsletter, week, now)
+    picks = _fill(session, issue, newsletter, week, now)
     log.append(session, at=now, who=who, action="draft", about=issue.name, detail=_summed_up(issue, picks, window))
     session.flush()
     return issue
+
+
+def _fill(session: Session, issue: Issue, newsletter: Newsletter, week: Week, now: dt.datetime) -> tuple[Pick, ...]:
+    """Give an issue without items its stories, and hold it where there is doubt."""
+    picks = select(
+        _candidates(session, newsletter, _window_of(issue), issue), newsletter.sections, newsletter.max_items
+    )
+    picks = picks + _latecomers(session, newsletter, issue, _issue_before(session, newsletter, week))
+    _add(session, issue, _bounded(picks), first=0)
+    issue.subject, issue.preheader = subject(picks), preheader(picks)
+    _hold_if_doubtful(session, issue, newsletter, week, now)
+    return picks
 
 
 def _issue_before(session: Session, newsletter: Newsletter, week: Week) -> Issue | None:
@@ -231,7 +262,7 @@ def _hold_if_doubtful(session: Session, issue: Issue, newsletter: Newsletter, we
     if newsletter.calendar.is_skipped(week):
         reasons.insert(0, f"{newsletter.calendar.send_date(week)} is a day on which nothing is sent.")
     if reasons:
-        issue.state, issue.hold_reason = IssueState.HELD, "\n".join(reasons)
+        issue.state, issue.hold_reason, issue.is_doubtful = IssueState.HELD, "\n".join(reasons), True
 
 
 def _summed_up(issue: Issue, picks: tuple[Pick, ...], window: Window) -> str:

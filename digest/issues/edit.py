@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from digest.issues import log
 from digest.issues.control import STANDING, locked, stale
 from digest.issues.outcomes import Done, Refused
-from digest.issues.select import PREHEADER_LIMITS, SUBJECT_LIMIT
+from digest.issues.select import PREHEADER_LIMITS, SUBJECT_LIMIT, preheader, subject
 from digest.issues.text import one_line, paragraphs
 from digest.models import Issue, IssueState, Item
 
@@ -225,16 +225,29 @@ def _change(asked: _Asked, action: str, change: _Change) -> Done | Refused:
         return Refused(f"{issue.name} {STANDING[issue.state]}: it can no longer be changed.")
     if refused := stale(issue, asked.expected_revision):
         return refused
-    said = change(issue, items_of(session, issue.id))
+    items = items_of(session, issue.id)
+    stood = (issue.subject, issue.preheader)
+    follows = (stood[0] == subject(items), stood[1] == preheader(items))
+    said = change(issue, items)
     if isinstance(said, Refused):
         return said
     if not said:
         return Done(issue.id, issue.revision, issue.state)
+    _follow(issue, items, stood, follows)
     note = _touch(issue)
     detail = f"revision {issue.revision}: {said}"
     log.append(session, at=asked.now, who=asked.who, action=action, about=issue.name, detail=detail)
     session.flush()
     return Done(issue.id, issue.revision, issue.state, note)
+
+
+def _follow(issue: Issue, items: list[Item], stood: tuple[str, str], follows: tuple[bool, bool]) -> None:
+    """Subject and preheader go with the first stories until somebody writes their own."""
+    told = sorted(items, key=lambda item: item.position)
+    if follows[0] and issue.subject == stood[0]:
+        issue.subject = subject(told)
+    if follows[1] and issue.preheader == stood[1]:
+        issue.preheader = preheader(told)
 
 
 def _touch(issue: Issue) -> str:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from digest.issues import log
 from digest.issues.checks import IssueRenderer
 from digest.issues.control import hold, locked
-from digest.issues.draft import absorb_new_posts, draft
+from digest.issues.draft import absorb_new_posts, draft, redraft
 from digest.issues.edit import OPEN
 from digest.issues.outcomes import Refused
 from digest.issues.publish import Published, publish
@@ -356,6 +356,8 @@ def _gather(hands: Hands, newsletter: Newsletter, intent: Intent, now: dt.dateti
         standing = [issue.issue_id for issue in snapshot(session, newsletter).open]
     for issue_id in standing:
         with hands.database.write() as session:
+            if redraft(session, issue_id, newsletter, now):
+                continue
             absorbed = absorb_new_posts(session, issue_id, newsletter, now)
             offered += 0 if isinstance(absorbed, Refused) else absorbed.added
     return Act(intent, f"the sources were read; {offered} new posts are offered to drafts")

@@ -6,6 +6,7 @@ import datetime as dt
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from digest.issues.sentences import first_sentences
 from digest.issues.text import ELLIPSIS, cut, fold, one_line, plain
@@ -102,7 +103,23 @@ def _opening(candidate: Candidate, limit: int) -> str:
     return first_sentences(" ".join(running), limit)
 
 
-def subject(picks: Iterable[Pick]) -> str:
+class Told(Protocol):
+    """A story as an issue tells it: a pick, or an item that stands."""
+
+    @property
+    def headline(self) -> str:
+        """Its headline."""
+
+    @property
+    def summary(self) -> str:
+        """Its summary."""
+
+    @property
+    def included(self) -> bool:
+        """Whether it is in the issue."""
+
+
+def subject(picks: Iterable[Told]) -> str:
     """The subject, from the lead's headline: whole where it can be, never over 150 characters."""
     headline = next((one.headline for one in picks if one.included), "")
     if len(headline) <= SUBJECT_AIM:
@@ -112,7 +129,7 @@ def subject(picks: Iterable[Pick]) -> str:
     return headline[: breaks[-1]] if breaks else cut(headline, SUBJECT_LIMIT)
 
 
-def preheader(picks: Iterable[Pick]) -> str:
+def preheader(picks: Iterable[Told]) -> str:
     """The line that in-boxes show after the subject: the other stories' headlines, filled up to 40 to 130 characters.
 
     Where they say too little, the summaries go on; an issue of one short story can have less.

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, selectinload
+from tld import get_fld
 
 from digest.issues.edit import reading_order
 from digest.issues.text import one_line, paragraphs
@@ -18,8 +19,6 @@ from digest.settings import Newsletter
 from digest.weeks import Week
 
 # Under these the last two labels of a host are nobody's own: `bbc.co.uk` is a site, `co.uk` is not.
-_SECOND_LEVELS = frozenset({"ac", "co", "com", "edu", "gov", "net", "ne", "or", "org"})
-_COUNTRY_LETTERS = 2
 
 
 def view(session: Session, issue_id: int, newsletter: Newsletter, base_url: str) -> IssueView:
@@ -59,17 +58,27 @@ def stories(shown: IssueView) -> tuple[StoryView, ...]:
 
 
 def foreign_image(post: Post, newsletter: Newsletter) -> str | None:
-    """The host of a post's picture where it is not the post's own site or a source's; none where all is well.
+    """The host of a post's picture where it may not be loaded from; none where it may, or there is no picture.
 
     Loading it would tell a third party who reads (F-40), so such a picture is left out.
     """
-    if not post.image_url:
+    if not post.image_url or is_home(post.image_url, newsletter):
         return None
-    parts = urlsplit(post.image_url)
-    homes = {_site(host) for host in _hosts([post.link, *(source.url for source in newsletter.sources)])}
-    if parts.scheme in ("https", "http") and parts.hostname and _site(parts.hostname) in homes:
-        return None
-    return parts.hostname or "no host"
+    return urlsplit(post.image_url).hostname or "no host"
+
+
+def is_home(url: str, newsletter: Newsletter) -> bool:
+    """Whether a picture may be loaded from there: the site of a source, or a host that the settings name.
+
+    Where a post says it is from does not count: a feed may say anything.
+    """
+    parts = urlsplit(url)
+    sources = [urlsplit(source.url) for source in newsletter.sources]
+    if not parts.hostname or parts.scheme not in {"https", *(source.scheme for source in sources)}:
+        return False
+    if parts.hostname in newsletter.image_hosts:
+        return True
+    return _site(parts.hostname) in {_site(source.hostname) for source in sources if source.hostname}
 
 
 def _sections(items: Sequence[Item], newsletter: Newsletter) -> tuple[SectionView, ...]:
@@ -112,14 +121,11 @@ def _safe_link(url: str) -> str:
     return url.replace("@@", "%40%40")
 
 
-def _hosts(urls: Sequence[str]) -> set[str]:
-    return {host for host in (urlsplit(url).hostname for url in urls) if host}
-
-
 def _site(host: str) -> str:
-    """The part of a host name that one owner has, by rule of thumb: `gdb.rferl.org` belongs to `rferl.org`."""
+    """What of a host name belongs to one owner, by the public suffix list: `gdb.rferl.org` is `rferl.org`'s."""
+    site = get_fld(f"https://{host}/", fail_silently=True, search_private=True)
     labels = host.lower().rstrip(".").split(".")
-    if labels[-1].isdigit() or ":" in host:
-        return host
-    nobodys = len(labels[-1]) == _COUNTRY_LETTERS and len(labels) > _COUNTRY_LETTERS and labels[-2] in _SECOND_LEVELS
-    return ".".join(labels[-3:] if nobodys else labels[-2:])
+    if site or labels[-1].isdigit() or ":" in host:
+        return site or host
+    # The list's own rule for an ending that it does not name: one label belongs to nobody.
+    return ".".join(labels[-2:])

@@ -30,6 +30,18 @@ def headlines(house: House, issue_id: int) -> list[str]:
     return [item.headline for item in house.items(issue_id) if item.included]
 
 
+def test_a_draft_made_too_early_is_made_anew_when_the_news_is_there(house: House) -> None:
+    early = house.draft()
+    assert (early.state, early.items) == (IssueState.HELD, 0)
+    house.source(MAIN)
+    house.source(TROUBLE)
+    house.post("The lead", ago=HOUR)
+    house.post("In trouble", ago=2 * HOUR, source=TROUBLE)
+    again = house.draft()
+    assert (again.issue_id, again.created, again.state, again.reasons) == (early.issue_id, False, IssueState.DRAFT, ())
+    assert headlines(house, again.issue_id) == ["The lead", "In trouble"]
+
+
 def test_an_ordinary_week_becomes_a_draft(thursday: House) -> None:
     made = thursday.draft()
     assert (made.name, made.created, made.state, made.reasons) == ("watchdog/2026-W47", True, IssueState.DRAFT, ())

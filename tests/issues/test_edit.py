@@ -234,3 +234,18 @@ def test_the_clock_of_a_change_is_the_caller_s(thursday: House, issue_id: int) -
     later = THURSDAY + dt.timedelta(minutes=7)
     do(thursday, edit.edit_issue, issue_id, subject="Later", now=later)
     assert thursday.log()[-1].at == later
+
+
+def test_subject_and_preheader_follow_the_stories_until_somebody_writes_their_own(thursday: House) -> None:
+    made = thursday.draft()
+    before = thursday.issue(made.issue_id)
+    first, second = thursday.items(made.issue_id)[:2]
+    with thursday.database.write() as session:
+        edit.move(session, made.issue_id, first.id, "down", **BY)
+    after = thursday.issue(made.issue_id)
+    assert after.subject.startswith(second.headline[:20])
+    assert after.preheader != before.preheader
+    with thursday.database.write() as session:
+        edit.edit_issue(session, made.issue_id, subject="My own words", **BY)
+        edit.move(session, made.issue_id, second.id, "down", **BY)
+    assert thursday.issue(made.issue_id).subject == "My own words"

@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 import sqlalchemy as sa
 
-from digest.issues.view import foreign_image, stories, view
+from digest.issues.view import foreign_image, is_home, stories, view
 from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, IssueView
 from digest.models import Issue, Item, Post
 from tests.issues.newsroom import BASE_URL, DAY, MAIN, House, make_newsletter
@@ -130,10 +130,21 @@ def test_a_foreign_picture_is_left_out_with_its_words(house: House) -> None:
         ("http://127.0.0.1:8001/a", "http://9.0.0.1/a.jpg", True),
         ("https://www.svoboda.org/a", "https://gdb.svoboda.org/a.jpg", False),
         ("http://localhost:1/a", "http://localhost:1/a.jpg", False),
+        ("https://blog.github.io/a", "https://tracker.github.io/a.jpg", True),
+        ("https://one.s3.amazonaws.com/a", "https://two.s3.amazonaws.com/a.jpg", True),
+        ("https://news.example/a", "http://news.example/a.jpg", True),
     ],
 )
 def test_a_site_is_told_from_its_host(link: str, image: str, foreign: bool) -> None:
-    assert (foreign_image(Post(link=link, image_url=image), make_newsletter()) is not None) is foreign
+    paper = make_newsletter(sources=[{"feed": link}])
+    assert is_home(image, paper) is not foreign
+
+
+def test_a_feed_cannot_bring_its_own_site_into_the_mail() -> None:
+    """Once the link of a post made its host a home, so that any feed could put a pixel into every mail."""
+    post = Post(link="https://evil.example/p", image_url="https://evil.example/open.gif?i=9")
+    assert foreign_image(post, make_newsletter()) == "evil.example"
+    assert foreign_image(post, make_newsletter(image_hosts=["evil.example"])) is None
 
 
 def test_the_sources_hosts_are_ours_too() -> None:

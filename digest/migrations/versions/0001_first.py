@@ -44,6 +44,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("hold_reason", sa.Text(), nullable=False),
+        sa.Column("is_doubtful", sa.Boolean(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("preheader", sa.Text(), nullable=False),
         sa.Column("introduction", sa.Text(), nullable=False),
