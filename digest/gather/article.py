@@ -13,7 +13,7 @@ from lxml.html import HtmlElement
 
 from digest.gather.blocks import Block, Picture, parse_html, picture_of, to_blocks
 from digest.gather.dates import parse_date
-from digest.gather.entry import Entry
+from digest.gather.entry import ArticlePage
 from digest.gather.links import article_number, tidy, web_link, wide_image
 from digest.gather.story import body_html, paragraphs, tell
 from digest.gather.text import caption, from_html, opening, plain
@@ -25,15 +25,16 @@ _TYPES = frozenset({"NewsArticle", "Article", "BlogPosting", "ReportageNewsArtic
 _BOUNDARY = ("pg-title", "hdr-container", "published", "publishing-details", "section-head")
 
 
-def read_article(text: str, url: str) -> Entry:
+def read_article(text: str, url: str) -> ArticlePage:
     """What an article page says. `url` is where it was. The body is empty for a page without text (audio, gallery)."""
     tree = parse_html(text)
     data = _linked_data(tree)
-    link = _link(tree, url)
+    own_link = _own_link(tree, url)
+    link = tidy(own_link or url)
     blocks = story_blocks(tree, text, link)
     picture = _picture(tree, data)
     description = plain(_meta(tree, "og:description") or _meta(tree, "description"))
-    return Entry(
+    return ArticlePage(
         link=link,
         title=_title(tree, data),
         published=_published(tree, data),
@@ -44,6 +45,8 @@ def read_article(text: str, url: str) -> Entry:
         image_url=wide_image(web_link(picture.url, url)) if picture else "",
         image_alt=picture.alt if picture else "",
         image_caption=picture.caption if picture else "",
+        own_link=own_link,
+        has_story_root=bool(_roots(tree)),
     )
 
 
@@ -76,12 +79,14 @@ def _roots(tree: HtmlElement) -> list[HtmlElement]:
     if not contents:
         return list(tree.xpath(f"//body/{STORY}")[:1])
     found: list[HtmlElement] = []
+    inside: set[HtmlElement] = set()
     for element in contents[0].iterdescendants():
         classes = (element.get("class") or "").split() if isinstance(element.tag, str) else []
-        if any(root in element.iterancestors() for root in found):
+        if not inside.isdisjoint(element.iterancestors()):
             continue
         if "wsw" in classes or "wordclick" in classes:
             found.append(element)
+            inside.add(element)
         elif found and (element.tag in ("h1", "h2") or any(name in classes for name in _BOUNDARY)):
             break
     return found or [contents[0]]
@@ -175,14 +180,14 @@ def _language(tree: HtmlElement, data: dict[str, Any]) -> str:
     return ""
 
 
-def _link(tree: HtmlElement, url: str) -> str:
-    """The page's own address for itself, unless that is another article's or another site's."""
+def _own_link(tree: HtmlElement, url: str) -> str:
+    """The page's own address for itself; empty where it names none, or another article's or another site's."""
     for href in tree.xpath("//link[@rel='canonical']/@href"):
         found = web_link(href, url)
         is_same_site = _site(found) == _site(url)
         if found and is_same_site and article_number(found) == article_number(url) and urlsplit(found).path.strip("/"):
-            return tidy(found)
-    return tidy(url)
+            return found
+    return ""
 
 
 def _site(url: str) -> tuple[str, int | None]:

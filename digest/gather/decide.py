@@ -11,8 +11,8 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from digest.gather.entry import Entry
-from digest.gather.links import identity
+from digest.gather.entry import ArticlePage, Entry
+from digest.gather.links import identity, identity_on_page
 from digest.gather.text import from_html, headline, opening, shortened
 
 SHRUNK = 0.2
@@ -32,6 +32,8 @@ class Known:
     source_url: str
     entry: Entry
     is_withdrawn: bool = False
+    is_dated: bool = True
+    """Whether its date is the source's; else it is when the post was gathered."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,22 @@ class Unchanged:
 
 
 @dataclass(frozen=True)
+class Redated:
+    """A stored post that reads as before, whose source now has a date for it that can be right."""
+
+    known: Known
+    published: dt.datetime
+
+
+@dataclass(frozen=True)
 class Withdrawn:
     """A stored post whose page is gone."""
 
     known: Known
 
 
-Intent = New | Edited | Unchanged | Withdrawn
+Decided = New | Edited | Redated | Unchanged
+Intent = Decided | Withdrawn
 
 
 def fingerprint(entry: Entry) -> str:
@@ -75,30 +86,61 @@ def fingerprint(entry: Entry) -> str:
     return hashlib.sha256("\0".join(seen).encode()).hexdigest()
 
 
+def names(entries: Iterable[Entry]) -> set[str]:
+    """Every identity that an entry of a reading may be stored under."""
+    found = {name for one in entries for name in (identity(one.link, one.guid), identity_on_page(one.link, one.guid))}
+    return found - {""}
+
+
+def identities(known: Mapping[str, Known], entries: Sequence[Entry]) -> list[str]:
+    """The identity of each entry of one reading. Several with one address and guids of their own are several posts."""
+    guids: dict[str, set[str]] = {}
+    for one in entries:
+        guids.setdefault(identity(one.link, one.guid), set()).add(one.guid)
+    return [_identity(known, one, guids) for one in entries]
+
+
+def _identity(known: Mapping[str, Known], entry: Entry, guids: Mapping[str, set[str]]) -> str:
+    name, own = identity(entry.link, entry.guid), identity_on_page(entry.link, entry.guid)
+    if own in known:
+        return own
+    before = known.get(name)
+    # It was stored when it was alone with its address.
+    is_first = before and (before.entry.link, before.entry.title) == (entry.link, shortened(entry.title, TITLE))
+    return own if own and len(guids[name]) > 1 and not is_first else name
+
+
 def decide(
     known: Mapping[str, Known], entries: Iterable[Entry], source_url: str, owners: Iterable[str]
-) -> list[New | Edited | Unchanged]:
+) -> list[Decided]:
     """What each entry is, the first of several with one identity counting. `owners` are the sources still read.
 
     An entry without an address and a guid is nothing that could be told apart, and is left out.
     """
-    living = set(owners)
-    intents: dict[str, New | Edited | Unchanged] = {}
-    for entry in entries:
-        name = identity(entry.link, entry.guid)
+    living, shown = set(owners), list(entries)
+    intents: dict[str, Decided] = {}
+    for name, entry in zip(identities(known, shown), shown, strict=True):
         if name and name not in intents:
             intents[name] = _intent(name, known.get(name), entry, source_url, living)
     return list(intents.values())
 
 
-def _intent(
-    name: str, known: Known | None, entry: Entry, source_url: str, living: set[str]
-) -> New | Edited | Unchanged:
+def _intent(name: str, known: Known | None, entry: Entry, source_url: str, living: set[str]) -> Decided:
     if known is None:
         return New(name, entry)
     if known.source_url != source_url and known.source_url in living:
         return Unchanged(known)
-    return Edited(known, entry) if _shows_another(known.entry, entry) else Unchanged(known)
+    if _shows_another(known.entry, entry):
+        return Edited(known, entry)
+    return Redated(known, date) if (date := corrected_date(known, entry)) else Unchanged(known)
+
+
+def corrected_date(known: Known, shown: Entry) -> dt.datetime | None:
+    """The source's date for a post that had none or an impossible one, where it is earlier than the made one."""
+    made = known.entry.published
+    if known.is_dated or made is None or shown.published is None or shown.published >= made:
+        return None
+    return shown.published
 
 
 def _shows_another(known: Entry, shown: Entry) -> bool:
@@ -140,6 +182,13 @@ def rechecked(known: Known, page: Entry, *, is_from_page: bool) -> Edited | Unch
         if fingerprint(entry) != fingerprint(known.entry):
             return Edited(known, entry)
     return Edited(known, known.entry) if known.is_withdrawn else Unchanged(known)
+
+
+def names_article(known: Entry, page: ArticlePage) -> bool:
+    """Whether a page is still that of a stored post: a log-in page, or a notice, may be answered in its place."""
+    is_same_link = bool(page.own_link) and identity(page.own_link, "") == identity(known.link, "")
+    is_same_title = bool(page.title) and page.title.casefold() == known.title.casefold()
+    return page.has_story_root or is_same_link or is_same_title
 
 
 def published_at(entry: Entry, now: dt.datetime) -> dt.datetime:

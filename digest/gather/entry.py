@@ -32,3 +32,13 @@ class Entry:
     image_url: str = ""
     image_alt: str = ""
     image_caption: str = ""
+
+
+@dataclass(frozen=True)
+class ArticlePage(Entry):
+    """What an article's own page says, and how it is known to be that article's page."""
+
+    own_link: str = ""
+    """The canonical address that it names, on its own site."""
+    has_story_root: bool = False
+    """Whether it has the publishing system's marks of a story."""

@@ -88,12 +88,15 @@ class Fetcher:
                 return Failed(f"{urlsplit(here).hostname} is inside, and a source outside may not point to it.")
         except FetchError as error:
             return Failed(error.reason)
-        rules = self._rules(here)
+        return self._guarded(here, {}, asks_robots=True)
+
+    def _ask_robots(self, url: str) -> None:
+        """Raises `FetchError` where the site's robots.txt has something against reading an address."""
+        rules = self._rules(url)
         if isinstance(rules, Failed):
-            return rules
-        if not rules.allow(here):
-            return Failed(f"{urlsplit(here).hostname} asks robots not to read this page (robots.txt).")
-        return self._guarded(here, {})
+            raise FetchError(rules.reason)
+        if not rules.allow(url):
+            raise FetchError(f"{urlsplit(url).hostname} asks robots not to read this page (robots.txt).")
 
     def _rules(self, url: str) -> robots.Rules | Failed:
         """The site's robots.txt, read once a visit; where it fails to answer, nothing may be read (RFC 9309 §2.3.1)."""
@@ -113,16 +116,20 @@ class Fetcher:
                     self._robots[origin] = Failed(f"Its robots.txt could not be read: {answer.reason}")
         return self._robots[origin]
 
-    def _guarded(self, url: str, headers: dict[str, str], *, is_robots: bool = False) -> Answer:
+    def _guarded(
+        self, url: str, headers: dict[str, str], *, is_robots: bool = False, asks_robots: bool = False
+    ) -> Answer:
         try:
-            return self._follow(url, headers, is_robots=is_robots)
+            return self._follow(url, headers, is_robots=is_robots, asks_robots=asks_robots)
         except FetchError as error:
             return Failed(error.reason)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return Failed(_reason(error, urlsplit(url).hostname or "The site"))
 
-    def _follow(self, url: str, headers: dict[str, str], *, is_robots: bool) -> Answer:
+    def _follow(self, url: str, headers: dict[str, str], *, is_robots: bool, asks_robots: bool) -> Answer:
         start = here = self._checked(url)
+        if asks_robots:
+            self._ask_robots(here)
         self._wait(urlsplit(here).netloc)
         self._deadline.start()
         for _ in range(REDIRECTS + 1):
@@ -131,6 +138,10 @@ class Fetcher:
             if not isinstance(answer, str):
                 return answer
             here = self._next(start, here, answer)
+            if asks_robots:
+                # A rule holds for whoever is sent there, too. Reading the rules has a time of its own.
+                with self._deadline.paused():
+                    self._ask_robots(here)
         raise FetchError(f"It redirects more than {REDIRECTS} times; the last was to {urlsplit(here).hostname}.")
 
     def _next(self, start: str, here: str, location: str) -> str:

@@ -11,6 +11,8 @@ RATIO = 100
 SMALL = 256_000
 """Bytes below which the ratio does not matter."""
 GZIP = b"\x1f\x8b"
+MEMBERS = 100
+"""Members of one gzip stream: real ones have one. What follows a member is copied, so that many cost much."""
 
 
 class Body:
@@ -64,6 +66,7 @@ class _Inflater:
     def __init__(self, *, is_gzip: bool) -> None:
         self._is_gzip = is_gzip
         self._began = False
+        self._members = 1
         self._engine = zlib.decompressobj(31 if is_gzip else 15)
         self.left = 0
         """Bytes of the last chunk for which there was no room."""
@@ -78,6 +81,9 @@ class _Inflater:
             if self._engine.eof:
                 if not (self._is_gzip and data.startswith(GZIP)):
                     break  # Padding after the last member is not ours to read.
+                self._members += 1
+                if self._members > MEMBERS:
+                    raise FetchError(f"The answer is compressed in more than {MEMBERS} pieces.")
                 self._engine = zlib.decompressobj(31)
             out += self._piece(data, room - len(out))
             data = self._engine.unused_data if self._engine.eof else self._engine.unconsumed_tail

@@ -75,9 +75,10 @@ _PROMO = _any(
 _END = _any(
     r"more news|all of the latest news|(?:the )?latest news|top stories|most (?:popular|read|viewed)|trending",
     r"editors?['’]?s?['’]? picks?|load more|about this (?:blog|newsletter)|blog archive|journalists in trouble",
-    r"more (?:on|from) .{1,40}|more [a-z ]{0,20}stories|recommended(?: for you)?|you (?:may|might) also like",
-    r"back to top|see all news updates.*",
+    r"recommended(?: for you)?|you (?:may|might) also like|back to top|see all news updates.*",
 )
+# The same, unless the story goes on below: a story may have such a subhead.
+_LIKELY_END = _any(r"more (?:on|from) .{1,40}|more [a-z ]{0,20}stories")
 _POINTER_LENGTH = 220
 _PROMO_LENGTH = 700
 _PLACEHOLDER = "please wait"
@@ -92,11 +93,20 @@ def is_box(element: HtmlElement) -> bool:
     return any(_BOX.fullmatch(token) for token in (element.get("class") or "").split())
 
 
-def is_line(text: str) -> bool:
-    """Whether a block's text is debris whatever stands around it."""
-    if not text or _LINE.fullmatch(text) or (len(text) <= _POINTER_LENGTH and _POINTER.match(text)):
+def is_line(text: str, *, has_link: bool = False) -> bool:
+    """Whether a block's text is debris whatever stands around it. `has_link`: there is a link in it."""
+    if not text or _LINE.fullmatch(text) or (_is_pointer(text) and (has_link or not _is_sentence(text))):
         return True
     return len(text) <= _PROMO_LENGTH and bool(_PROMO.fullmatch(text))
+
+
+def _is_pointer(text: str) -> bool:
+    return len(text) <= _POINTER_LENGTH and bool(_POINTER.match(text))
+
+
+def _is_sentence(text: str) -> bool:
+    """Whether it ends in a full stop that is not an abbreviation's: titles do not."""
+    return bool(re.search(r"(?<!\b[A-Z])\.[\"'”’»)]*$", text))
 
 
 def is_placeholder(text: str) -> bool:
@@ -106,9 +116,14 @@ def is_placeholder(text: str) -> bool:
 
 def pointed_to(text: str) -> str:
     """The title in "WATCH: A Title"; empty for other lines."""
-    return text.partition(":")[2].strip() if len(text) <= _POINTER_LENGTH and _POINTER.match(text) else ""
+    return text.partition(":")[2].strip() if _is_pointer(text) else ""
 
 
 def is_end(text: str) -> bool:
     """Whether a short line says that the story is over and something else begins."""
-    return bool(_END.fullmatch(text.strip(" :»>")))
+    return bool(_END.fullmatch(text.strip(" :»>"))) or is_likely_end(text)
+
+
+def is_likely_end(text: str) -> bool:
+    """Whether a line that `is_end` may be a subhead as well: what follows it tells."""
+    return bool(_LIKELY_END.fullmatch(text.strip(" :»>")))

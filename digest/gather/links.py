@@ -15,6 +15,9 @@ _TRACKING = re.compile(
     r"|gbraid|ncid|ocid|smid|sr_share|at_\w+|ito|guccounter|s_kwcid|vero_\w+|oly_\w+|_ga|_gl|xtor|nocache|withmediaplayer)$",
     re.IGNORECASE,
 )
+# The parts of public suffixes like co.uk and com.ua that stand before a country's two letters.
+_SECOND_LEVEL = frozenset({"ac", "co", "com", "edu", "gob", "gov", "in", "info", "ne", "net", "or", "org"})
+_COUNTRY = 2
 _DEFAULT = {"http": 80, "https": 443}
 # Steps of size and crop at the end of a picture's name; a height goes, or the crop would be a wrong one.
 _WIDTH = re.compile(r"(?:_w\d+)?(?:_h\d+)?(_r\d+)?(_s)?(?=\.(?:jpe?g|png|webp|gif)$)", re.IGNORECASE)
@@ -72,9 +75,15 @@ def canonical(link: str) -> str:
     parts = urlsplit(link)
     host = re.sub(r"^(?:www|m|amp)\.", "", (parts.hostname or "").rstrip("."))
     port = f":{parts.port}" if parts.port and parts.port not in _DEFAULT.values() else ""
-    kept = sorted(pair for pair in parse_qsl(parts.query, keep_blank_values=True) if not _TRACKING.match(pair[0]))
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    kept = sorted(pair for pair in pairs if not _is_tracking(pair[0], parts.query))
     path = re.sub(r"/(?:amp/?)?$", "", re.sub(r"/{2,}", "/", parts.path))
     return f"{host}{port}{path}" + (f"?{urlencode(kept)}" if kept else "")
+
+
+def _is_tracking(name: str, query: str) -> bool:
+    # Alone, `ref` is how some systems number their posts.
+    return bool(_TRACKING.match(name)) and not (name.lower() == "ref" and "&" not in query)
 
 
 def tidy(link: str) -> str:
@@ -82,24 +91,58 @@ def tidy(link: str) -> str:
     parts = urlsplit(link)
     if not parts.query:
         return link
-    kept = [pair for pair in parts.query.split("&") if not _TRACKING.match(pair.partition("=")[0])]
+    kept = [pair for pair in parts.query.split("&") if not _is_tracking(pair.partition("=")[0], parts.query)]
     return urlunsplit(parts._replace(query="&".join(kept)))
 
 
+def article_key(link: str) -> str:
+    """Whose article it is, and its number (`rferl:33423647`); empty for other addresses.
+
+    An organisation's mirrors (rferl.org, rferl.eu, rferl.mobi) number their articles alike, others' sites do not.
+    """
+    number = article_number(link)
+    return f"{_organisation(urlsplit(link).hostname or '')}:{number}" if number else ""
+
+
+def _organisation(host: str) -> str:
+    """The label before the public suffix: `rferl` of m.rferl.org, `paper` of www.paper.co.uk; an IP address whole."""
+    *labels, last = host.rstrip(".").split(".")
+    if not labels or last.isdigit() or ":" in last:
+        return host
+    if len(labels) > 1 and len(last) == _COUNTRY and labels[-1] in _SECOND_LEVEL:
+        labels.pop()
+    return labels[-1]
+
+
 def identity(link: str, guid: str) -> str:
-    """What makes a post the same post: its number in the publishing system, else its link, else its guid.
+    """What makes a post the same post: its site and number in the publishing system, else its link, else its guid.
 
     Empty when there is none of them. A guid of our own making (a post without an address) comes before the link.
     """
     if guid.startswith("urn:digest:"):
         return guid
     for address in (link, web_link(guid)):
-        number = article_number(address) if address else ""
-        if number:
-            return f"article:{number}"
+        key = article_key(address) if address else ""
+        if key:
+            return f"article:{key}"
     if link:
-        return _bounded(f"link:{canonical(link)}")
-    return _bounded(f"guid:{guid}") if guid else ""
+        return _bounded("link", canonical(link))
+    return _bounded("guid", guid) if guid else ""
+
+
+def identity_on_page(link: str, guid: str) -> str:
+    """The name of one of several posts that share an address: by its guid there; empty where it has none of them.
+
+    A post with a number or a name of our own making needs none.
+    """
+    if not (link and guid) or not identity(link, guid).startswith("link:"):
+        return ""
+    return _bounded("guid", f"{canonical(link)} {guid}")
+
+
+def has_own_page(name: str) -> bool:
+    """Whether a post of this identity has a page to itself, which says what the post says."""
+    return not name.startswith(("urn:digest:", "guid:"))
 
 
 def wide_image(url: str) -> str:
@@ -111,7 +154,7 @@ def wide_image(url: str) -> str:
     return urlunsplit(parts._replace(path=path))
 
 
-def _bounded(name: str) -> str:
+def _bounded(kind: str, name: str) -> str:
     """Indexes have a longest key (PostgreSQL's is about 2,700 bytes): a monster of an address becomes its hash."""
     limit = 1000
-    return name if len(name) <= limit else f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
+    return f"{kind}:{name if len(name) <= limit else f'sha256:{hashlib.sha256(name.encode()).hexdigest()}'}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 
 import httpcore
 
@@ -43,6 +44,13 @@ class Deadline:
     def start(self) -> None:
         """Begin to count for a new answer."""
         self._end = self._clock() + self._seconds
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Another answer is read within; what is left of this one's time is left afterwards."""
+        left = self._end - self._clock()
+        yield
+        self._end = self._clock() + left
 
     def cut(self, timeout: float | None) -> float:
         """The time to wait for, at most what is left. Raises `FetchError` when nothing is."""

@@ -9,22 +9,25 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+import structlog
+from lxml import etree
 from lxml.html import HtmlElement
 
 from digest.gather import flow, junk
 from digest.gather.article import HAS, with_dateline
 from digest.gather.blocks import HEADINGS, Block, Picture, parse_html, to_blocks
 from digest.gather.entry import Entry, Unreadable
-from digest.gather.links import article_number, canonical, tidy, web_link, wide_image
-from digest.gather.story import body_html, paragraphs, tell
+from digest.gather.links import article_key, article_number, canonical, tidy, web_link, wide_image
+from digest.gather.story import body_html, is_debris, paragraphs, tell
 from digest.gather.text import headline, opening, plain
 
 _DATED_PAGE = re.compile(r"/(\d{4})/(\d{1,2})/(\d{1,2})/?$")
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+){2,}|\d{4}")
+_log = structlog.get_logger(__name__)
 WHOLE = 500
 """Characters of prose, in two paragraphs or more, that make a post whole and not a teaser."""
 
@@ -54,30 +57,50 @@ def _main(tree: HtmlElement) -> HtmlElement:
 
 def _by_headline(main: HtmlElement, url: str) -> list[Entry]:
     """Posts that begin with a headline which is a link to an article."""
-    headlines = [(one, link) for one in main.iter() if (link := _headline_link(one, url))]
+    headlines = [(one, link) for one in _headings(main) if (link := _headline_link(one, url))]
     containers = _containers(main, headlines)
     row = _Row(to_blocks([main], with_pictures=True) if None in containers else [], url)
     entries: dict[str, Entry] = {}
+    seen: set[tuple[str, HtmlElement | None]] = set()
     for (element, link), box in zip(headlines, containers, strict=True):
+        place = (link if box is None else _key(link), box)
+        known = entries.get(_key(link))
+        # The same stretch of the page says the same thing, however many headlines in it lead to the article.
+        if place in seen or (known and known.body):
+            continue
+        seen.add(place)
         part = to_blocks([box], with_pictures=True) if box is not None else row.stretch(link)
         entry = _entry(part, link, url, title=_title_of(element))
-        known = entries.get(_key(link))
-        if entry and (known is None or (entry.body and not known.body)):
+        if entry and (known is None or entry.body):
             entries[_key(link)] = entry
     return list(entries.values())
 
 
 def _without_headlines(main: HtmlElement, url: str) -> list[Entry]:
-    found = [_entry(part, _permalink(part, url), url) for part in flow.parts(main)]
-    return [one for one in found if one is not None and one.body]
+    entries = []
+    for part in flow.parts(main):
+        link = _permalink(part.blocks, url)
+        entry = _entry(part.blocks, link, url, is_marked=part.is_marked)
+        # A part with an address has a page of its own, which tells the rest.
+        if entry and (entry.body or link):
+            entries.append(entry)
+        elif entry:
+            _log.warning("a short piece of a page was taken for no post", url=url, begins=entry.title)
+    return entries
+
+
+def _headings(main: HtmlElement) -> Iterator[HtmlElement]:
+    """The headings that are not in a box which is no part of a story. Each element is looked at once."""
+    boxes = {main} if any(junk.is_box(up) for up in main.iterancestors()) else set()
+    for element in main.iter(etree.Element):
+        if element.getparent() in boxes or junk.is_box(element):
+            boxes.add(element)
+        elif element not in boxes and (element.tag in HEADINGS or "pg-title" in _classes(element)):
+            yield element
 
 
 def _headline_link(element: HtmlElement, url: str) -> str:
-    """The article that a heading links to; empty for other elements and other links."""
-    if not isinstance(element.tag, str) or not (element.tag in HEADINGS or "pg-title" in _classes(element)):
-        return ""
-    if any(junk.is_box(up) for up in (element, *element.iterancestors())):
-        return ""
+    """The article that a heading links to; empty for other links."""
     for anchor in (*element.iterancestors("a"), *element.iter("a")):
         link = tidy(web_link(anchor.get("href"), url))
         if link and _is_article(link, url):
@@ -102,13 +125,19 @@ def _containers(main: HtmlElement, headlines: Sequence[tuple[HtmlElement, str]])
     for element, link in headlines:
         for up in element.iterancestors():
             held.setdefault(up, set()).add(_key(link))
-    return [_container(main, element, held) for element, _ in headlines]
+    sections = _section_headings(main)
+    return [_container(main, element, held, sections) for element, _ in headlines]
 
 
-def _container(main: HtmlElement, element: HtmlElement, held: dict[HtmlElement, set[str]]) -> HtmlElement | None:
+def _container(
+    main: HtmlElement,
+    element: HtmlElement,
+    held: dict[HtmlElement, set[str]],
+    sections: dict[HtmlElement, list[HtmlElement]],
+) -> HtmlElement | None:
     box = element
     for up in element.iterancestors():
-        if len(held[up]) > 1 or _has_section_heading(up, element):
+        if len(held[up]) > 1 or any(one is not element for one in sections.get(up, ())):
             break
         box = up
         if up is main:
@@ -118,10 +147,14 @@ def _container(main: HtmlElement, element: HtmlElement, held: dict[HtmlElement, 
     return None if is_bare else box
 
 
-def _has_section_heading(box: HtmlElement, element: HtmlElement) -> bool:
-    """Whether a wider container takes in the heading of a section ("Load more", "About This Blog")."""
-    texts = (" ".join(str(one.text_content()).split()) for one in box.iter(*HEADINGS) if one is not element)
-    return any(junk.is_end(text) for text in texts)
+def _section_headings(main: HtmlElement) -> dict[HtmlElement, list[HtmlElement]]:
+    """The headings of sections ("Load more", "About This Blog") that each element takes in."""
+    found: dict[HtmlElement, list[HtmlElement]] = {}
+    for heading in main.iter(*HEADINGS):
+        if junk.is_end(" ".join(str(heading.text_content()).split())):
+            for up in (heading, *heading.iterancestors()):
+                found.setdefault(up, []).append(heading)
+    return found
 
 
 class _Row:
@@ -149,13 +182,13 @@ class _Row:
         return at - 1 if is_early and self._blocks[at - 1].picture else at
 
 
-def _entry(blocks: Sequence[Block], link: str, url: str, title: str = "") -> Entry | None:
-    """One post out of its blocks; none where they say nothing."""
+def _entry(blocks: Sequence[Block], link: str, url: str, title: str = "", *, is_marked: bool = False) -> Entry | None:
+    """One post out of its blocks; none where they say nothing. `is_marked`: it is whole, however short."""
     story = with_dateline(tell([one for one in blocks if not (one.level and one.text == title)], link))
     prose = paragraphs(story)
     if not (link or prose):
         return None
-    is_whole = len(prose) > 1 and sum(map(len, prose)) >= WHOLE
+    is_whole = bool(prose) and (is_marked or (len(prose) > 1 and sum(map(len, prose)) >= WHOLE))
     picture = _cover(blocks, link, url)
     return Entry(
         link=link or url,
@@ -189,7 +222,7 @@ def _permalink(part: Sequence[Block], url: str) -> str:
         if block.tag in ("date", "figure") and block.element.getparent() is not None:
             anchors = [*block.element.iterancestors("a"), *block.element.iter("a")]
         else:
-            anchors = list(block.element.iter("a")) if junk.is_line(block.text) else []
+            anchors = list(block.element.iter("a")) if is_debris(block) else []
         for anchor in anchors:
             link = tidy(web_link(anchor.get("href"), url))
             if article_number(link):
@@ -219,7 +252,7 @@ def _title_of(element: HtmlElement) -> str:
 
 
 def _key(link: str) -> str:
-    return article_number(link) or canonical(link)
+    return article_key(link) or canonical(link)
 
 
 def _classes(element: HtmlElement) -> list[str]:

@@ -16,24 +16,29 @@ from digest.gather import store
 from digest.gather.answers import Failed, Fetched, NotModified
 from digest.gather.article import read_article
 from digest.gather.decide import (
+    Decided,
     Edited,
     Intent,
     Known,
     New,
+    Redated,
     Unchanged,
     Withdrawn,
     decide,
     doubt,
     fingerprint,
+    identities,
     merged,
+    names,
+    names_article,
     rechecked,
     staleness,
 )
 from digest.gather.decode import html_text
-from digest.gather.entry import Entry, Unreadable
+from digest.gather.entry import ArticlePage, Entry, Unreadable
 from digest.gather.feed import read_feed
 from digest.gather.fetch import Fetcher
-from digest.gather.links import identity
+from digest.gather.links import has_own_page
 from digest.gather.page import read_page
 from digest.gather.sitemap import read_sitemap
 from digest.settings import Fetch, Newsletter, Source
@@ -147,21 +152,20 @@ class _Run:
 
     def _intents(self, source: Source, reading: _Reading) -> list[Intent]:
         entries = reading.entries or []
-        names = list({identity(one.link, one.guid) for one in entries} - {""})
-        known = store.known_posts(self._database, self._newsletter.slug, names)
+        known = store.known_posts(self._database, self._newsletter.slug, list(names(entries)))
         decided = decide(known, entries, source.url, [one.url for one in self._newsletter.sources])
         newest_first = sorted(decided, key=self._published, reverse=True)
         intents = [final for one in newest_first if (final := self._completed(source, one))]
-        bodiless = {identity(one.link, one.guid) for one in entries if not one.body}
+        bodiless = {name for name, one in zip(identities(known, entries), entries, strict=True) if not one.body}
         return self._with_rechecks(source, intents, bodiless)
 
-    def _completed(self, source: Source, intent: New | Edited | Unchanged) -> Intent | None:
+    def _completed(self, source: Source, intent: Decided) -> Intent | None:
         """An intent with its article's page, where the source has no whole story; none for what readers cannot use."""
         match intent:
-            case Unchanged():
+            case Unchanged() | Redated():
                 return intent
             case New(identity=name, entry=shown):
-                page = self._page(source, shown) if self._wants_page(shown) else None
+                page = self._page(source, shown) if self._wants_page(name, shown) else None
                 if isinstance(page, Failed) and page.gone:
                     # The source is ahead of its pages, or behind: the next reading's recheck will tell.
                     self._troubles.append(f"An article is not there: {page.reason}")
@@ -174,9 +178,12 @@ class _Run:
                 return self._completed_edit(source, known, shown)
 
     def _completed_edit(self, source: Source, known: Known, shown: Entry) -> Intent:
-        page = self._page(source, shown) if self._wants_page(replace(shown, published=known.entry.published)) else None
+        dated = replace(shown, published=known.entry.published)
+        page = self._page(source, shown) if self._wants_page(known.identity, dated) else None
         if isinstance(page, Failed) and page.gone:
             return Withdrawn(known)
+        if isinstance(page, ArticlePage) and not names_article(shown, page) and not self._names(known.entry, page):
+            page = None
         entry = merged(shown, page if isinstance(page, Entry) else known.entry)
         is_same = fingerprint(entry) == fingerprint(known.entry) and not known.is_withdrawn
         return Unchanged(known) if is_same else Edited(known, entry)
@@ -188,20 +195,30 @@ class _Run:
         for known in store.posts_since(self._database, self._newsletter.slug, source.url, self._since):
             if self._budget <= RESERVED:
                 break
-            if known.identity in settled or known.identity.startswith("urn:digest:"):
+            if known.identity in settled or not has_own_page(known.identity):
                 continue
             is_from_page = known.identity in bodiless or source.kind == "sitemap"
             page = self._page(source, known.entry)
-            if isinstance(page, Entry):
-                outcome[known.identity] = rechecked(known, page, is_from_page=is_from_page)
+            if isinstance(page, ArticlePage):
+                decided = rechecked(known, page, is_from_page=is_from_page)
+                if isinstance(decided, Unchanged) or self._names(known.entry, page):
+                    outcome[known.identity] = decided
             elif page is not None and page.gone and not known.is_withdrawn:
                 outcome[known.identity] = Withdrawn(known)
         return list(outcome.values())
 
-    def _wants_page(self, shown: Entry) -> bool:
-        return not shown.body and bool(shown.link) and (shown.published is None or shown.published >= self._since)
+    def _names(self, known: Entry, page: ArticlePage) -> bool:
+        """Whether a page is still a post's own; where it is not, the post is kept and the source says so."""
+        if names_article(known, page):
+            return True
+        self._troubles.append(f"The page of an article is about something else now, and was not believed: {known.link}")
+        return False
 
-    def _page(self, source: Source, shown: Entry) -> Entry | Failed | None:
+    def _wants_page(self, name: str, shown: Entry) -> bool:
+        is_recent = shown.published is None or shown.published >= self._since
+        return not shown.body and bool(shown.link) and has_own_page(name) and is_recent
+
+    def _page(self, source: Source, shown: Entry) -> ArticlePage | Failed | None:
         """What the article's page says; none where the run has fetched enough or there is nothing to read."""
         if self._budget <= 0:
             return None
@@ -237,7 +254,7 @@ class _Run:
             reason = why or staleness(newest, source.stale_after, self._now)
             values = {**self._state(memory, reading, is_doubted=bool(why)), "reason": reason}
             store.remember(session, self._newsletter.slug, source.url, values)
-        unchanged = sum(isinstance(one, Unchanged) for one in intents)
+        unchanged = sum(isinstance(one, Unchanged | Redated) for one in intents)
         return replace(
             report, new=done.new, edited=done.edited, withdrawn=done.withdrawn, unchanged=unchanged,
             entries=before if entries is None else len(entries), reason=reason or self._trouble(),
@@ -274,8 +291,8 @@ class _Run:
         with self._database.write() as session:
             store.remember(session, self._newsletter.slug, source.url, values)
 
-    def _published(self, intent: New | Edited | Unchanged) -> dt.datetime:
-        entry = intent.known.entry if isinstance(intent, Unchanged) else intent.entry
+    def _published(self, intent: Decided) -> dt.datetime:
+        entry = intent.entry if isinstance(intent, New | Edited) else intent.known.entry
         return entry.published or self._now
 
 

@@ -6,6 +6,9 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
+LIMIT = 500 * 1024
+"""Characters of a robots.txt that are read: RFC 9309 §2.5 asks for 500 KiB at least."""
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -25,23 +28,27 @@ class Rules:
 
 
 def parse(text: str, agent: str) -> Rules:
-    """The rules for a robot of this name (`WatchdogDigest/0.1` is known as `watchdogdigest`), else those for `*`."""
+    """The rules for a robot of this name (`WatchdogDigest/0.1` is known as `watchdogdigest`), else those for `*`.
+
+    A text longer than `LIMIT` is read up to there (§2.5).
+    """
     name = re.match(r"[A-Za-z_-]*", agent)
-    groups = _groups(text)
     product = (name[0] if name else "").lower()
+    groups = _groups(text[:LIMIT], {product, "*"})
     return Rules(tuple(groups.get(product) or groups.get("*") or ()))
 
 
-def _groups(text: str) -> dict[str, list[tuple[bool, str]]]:
+def _groups(text: str, wanted: set[str]) -> dict[str, list[tuple[bool, str]]]:
+    """The rules of each robot that is wanted; no other's are kept, however many names stand before them."""
     groups: dict[str, list[tuple[bool, str]]] = {}
-    agents: list[str] = []
+    agents: set[str] = set()
     in_rules = False
     for line in text.splitlines():
         key, _, value = line.partition("#")[0].partition(":")
         key, value = key.strip().lower(), value.strip()
         if key == "user-agent":
-            agents = [] if in_rules else agents
-            agents.append(value.lower())
+            agents = set() if in_rules else agents
+            agents |= {value.lower()} & wanted
             in_rules = False
         elif key in ("allow", "disallow"):
             in_rules = True

@@ -10,7 +10,17 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from digest.gather.decide import Edited, Intent, Known, New, Withdrawn, fingerprint, published_at
+from digest.gather.decide import (
+    Edited,
+    Intent,
+    Known,
+    New,
+    Redated,
+    Withdrawn,
+    corrected_date,
+    fingerprint,
+    published_at,
+)
 from digest.gather.entry import Entry
 from digest.models import Post, SourceState
 from subscribers.db import Database
@@ -80,6 +90,8 @@ def store(session: Session, newsletter: str, source_url: str, intents: Iterable[
                 new += _insert(session, newsletter, source_url, intent, now)
             case Edited():
                 edited += _update(session, source_url, intent, now)
+            case Redated():
+                _redate(session, intent.known, intent.published)
             case Withdrawn():
                 withdrawn += _withdraw(session, intent.known, now)
     return Stored(new, edited, withdrawn)
@@ -115,6 +127,8 @@ def _insert(session: Session, newsletter: str, source_url: str, intent: New, now
 def _update(session: Session, source_url: str, intent: Edited, now: dt.datetime) -> int:
     """Only if the post still is what the decision was made of: another process may have stored the same edit."""
     mark = {} if intent.is_quiet else {"edited_at": now}
+    if date := corrected_date(intent.known, intent.entry):
+        _redate(session, intent.known, date)
     done = session.execute(
         sa.update(Post)
         .where(Post.id == intent.known.id, Post.fingerprint == fingerprint(intent.known.entry))
@@ -129,6 +143,10 @@ def _update(session: Session, source_url: str, intent: Edited, now: dt.datetime)
         .returning(Post.id)
     )
     return len(done.all()) if not intent.is_quiet else 0
+
+
+def _redate(session: Session, known: Known, published: dt.datetime) -> None:
+    session.execute(sa.update(Post).where(Post.id == known.id).values(published_at=published))
 
 
 def _withdraw(session: Session, known: Known, now: dt.datetime) -> int:
@@ -156,4 +174,5 @@ def _texts(entry: Entry) -> dict[str, str]:
 
 def _known(post: Post) -> Known:
     entry = Entry(published=post.published_at, **{name: getattr(post, name) for name in _TEXTS})
-    return Known(post.id, post.identity, post.source_url, entry, post.withdrawn_at is not None)
+    is_dated = post.published_at != post.gathered_at
+    return Known(post.id, post.identity, post.source_url, entry, post.withdrawn_at is not None, is_dated)

@@ -33,11 +33,11 @@ def tell(blocks: Sequence[Block], own_link: str = "") -> list[Block]:
             continue
         if not story and block.level == 1:
             continue  # The headline itself.
-        if story and _begins_another(block, blocks[at + 1 : at + 4], own_link):
+        if story and (is_end(blocks, at) or _begins_another(block, blocks[at + 1 : at + 4], own_link)):
             break
         if junk.is_placeholder(block.text):
             _drop_player_title(story, pointed)
-        if block.text == pointed or junk.is_line(block.text) or junk.is_end(block.text) or _is_teaser(block, own_link):
+        if block.text == pointed or is_debris(block) or is_end(blocks, at) or _is_teaser(block, own_link):
             pointed = junk.pointed_to(block.text) or pointed
         elif not junk.is_placeholder(block.text):
             story.append(block)
@@ -81,9 +81,29 @@ def paragraphs(blocks: Sequence[Block]) -> list[str]:
     return [block.text for block in blocks if block.tag in PROSE]
 
 
+def is_end(blocks: Sequence[Block], at: int) -> bool:
+    """Whether a page is about other things from a block on; a subhead with prose of the story below it is no end."""
+    block, following = blocks[at], blocks[at + 1 : at + 2]
+    if not junk.is_end(block.text):
+        return False
+    is_subhead = junk.is_likely_end(block.text) and block.level > _TITLE_LEVEL and not block.link
+    return not (is_subhead and any(one.tag in PROSE and not _is_pure_link(one) for one in following))
+
+
+def is_debris(block: Block) -> bool:
+    """Whether a block is debris whatever stands around it."""
+    return junk.is_line(block.text, has_link=_has_link(block))
+
+
+def _has_link(block: Block) -> bool:
+    return next(block.element.iter("a"), None) is not None
+
+
+def _is_pure_link(block: Block) -> bool:
+    return _has_link(block) and _is_all_link(block)
+
+
 def _begins_another(block: Block, following: Sequence[Block], own_link: str) -> bool:
-    if junk.is_end(block.text):
-        return True
     if not block.level:
         return False
     if block.level == 1:

@@ -7,13 +7,17 @@ import html
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from lxml.html import document_fromstring, tostring
 from sqlalchemy.orm import Session, undefer
 
+from digest.issues.publish import LETTER
 from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT
-from digest.models import Issue, IssueState
+from digest.models import Delivery, DeliveryState, Issue, IssueState
 
 # An issue is public from its freeze on: the first reader may follow its link while the last is still being sent to.
 PUBLIC = (IssueState.SENDING, IssueState.PAUSED, IssueState.SENT)
+# And one that was stopped stays so where a copy has left, or may have: it has a link to this page.
+OUT = (DeliveryState.ACCEPTED, DeliveryState.UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,19 @@ def feed(session: Session, newsletter: str | None = None, limit: int = 20, home_
 
 
 def public_html(issue: Issue, home_url: str = "/") -> str:
-    """The issue's HTML for everybody: where a reader's own links stood, links to the form.
+    """The issue's HTML for everybody: without what concerns a reader of the mail alone.
 
-    Call it in the session that the issue belongs to: the rendered text is loaded when asked for.
+    Where a newsroom's own template has a reader's link outside that, a link to the form stands in its place. Call it in
+    the session that the issue belongs to: the rendered text is loaded when asked for.
     """
+    if not issue.rendered_html:
+        return ""
     filled = html.escape(home_url)
-    return (issue.rendered_html or "").replace(UNSUBSCRIBE_SLOT, filled).replace(MANAGE_SLOT, filled)
+    page = document_fromstring(issue.rendered_html.replace(UNSUBSCRIBE_SLOT, filled).replace(MANAGE_SLOT, filled))
+    for part in page.find_class("mail-only"):
+        part.drop_tree()
+    shown: str = tostring(page, doctype="<!doctype html>", encoding="unicode")
+    return shown
 
 
 def public_text(issue: Issue, home_url: str = "/") -> str:
@@ -80,7 +91,10 @@ def public_text(issue: Issue, home_url: str = "/") -> str:
 
 
 def _public(newsletter: str | None) -> sa.Select[Issue]:
-    query = sa.select(Issue).where(Issue.state.in_(PUBLIC), Issue.frozen_at.is_not(None))
+    # Test copies are of the issue too, but went to editors.
+    left = sa.exists().where(Delivery.issue_id == Issue.id, Delivery.letter == LETTER, Delivery.state.in_(OUT))
+    stopped = sa.and_(Issue.state == IssueState.CANCELLED, left)
+    query = sa.select(Issue).where(sa.or_(Issue.state.in_(PUBLIC), stopped), Issue.frozen_at.is_not(None))
     return query.where(Issue.newsletter == newsletter) if newsletter else query
 
 

@@ -11,36 +11,40 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digest.gather.decide import (
+    Decided,
     Edited,
     Known,
     New,
+    Redated,
     Unchanged,
     decide,
     doubt,
     fingerprint,
     merged,
+    names,
+    names_article,
     published_at,
     rechecked,
     staleness,
 )
-from digest.gather.entry import Entry
+from digest.gather.entry import ArticlePage, Entry
 
 FEED, PAGE = "https://www.example.org/api/", "https://www.example.org/Watchdog"
 NOW = dt.datetime(2026, 11, 18, 18, 0, tzinfo=dt.UTC)
 STORED = Entry(link="https://www.example.org/a/mill/10000001.html", title="The Mill", summary="It turns.",
                body="<p>It turns again.</p>", byline="Ann", image_url="https://x.org/i.jpg", image_alt="M")  # fmt: skip
-KNOWN = Known(1, "article:10000001", FEED, STORED)
+KNOWN = Known(1, "article:example:10000001", FEED, STORED)
 SHOWN = replace(STORED, body="", byline="", image_alt="")
 
 
-def one(entry: Entry, source: str = FEED, owners: tuple[str, ...] = (FEED, PAGE)) -> New | Edited | Unchanged:
+def one(entry: Entry, source: str = FEED, owners: tuple[str, ...] = (FEED, PAGE)) -> Decided:
     (intent,) = decide({KNOWN.identity: KNOWN}, [entry], source, owners)
     return intent
 
 
 def test_a_post_that_nobody_knows_is_new() -> None:
     (intent,) = decide({}, [SHOWN], FEED, [FEED])
-    assert intent == New("article:10000001", SHOWN)
+    assert intent == New("article:example:10000001", SHOWN)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +73,7 @@ def test_only_the_source_that_brought_a_post_edits_it_while_it_is_read() -> None
 
 def test_the_same_article_twice_in_one_reading_counts_once() -> None:
     twice = [SHOWN, replace(SHOWN, link="https://www.example.org/a/10000001.html", title="Again")]
-    assert decide({}, twice, FEED, [FEED]) == [New("article:10000001", SHOWN)]
+    assert decide({}, twice, FEED, [FEED]) == [New("article:example:10000001", SHOWN)]
 
 
 def test_what_cannot_be_told_apart_is_left_out() -> None:
@@ -142,3 +146,58 @@ def test_a_source_without_a_post_for_long_is_stale() -> None:
     assert staleness(NOW - two_weeks - dt.timedelta(seconds=1), two_weeks, NOW) == (
         "Its newest post is of 04 November 2026, more than 14 days ago."
     )
+
+
+LIVE = "https://x.org/live"
+
+
+def live(*numbers: int) -> list[Entry]:
+    return [Entry(link=f"{LIVE}#p{n}", guid=f"tag:{n}", title=f"Post {n}") for n in numbers]
+
+
+def stored(intents: list[Decided]) -> dict[str, Known]:
+    new = [one for one in intents if isinstance(one, New)]
+    return {one.identity: Known(n, one.identity, FEED, one.entry) for n, one in enumerate(new)}
+
+
+def test_posts_that_share_an_address_are_told_apart_by_their_guids() -> None:
+    known = stored(decide({}, live(0, 1, 2), FEED, [FEED]))
+    assert list(known) == [f"guid:x.org/live tag:{n}" for n in range(3)]
+    assert names(live(0, 1, 2)) >= set(known)
+    assert decide(known, live(0, 1, 2), FEED, [FEED]) == [Unchanged(one) for one in known.values()]
+    assert decide(known, live(1), FEED, [FEED]) == [Unchanged(list(known.values())[1])]
+
+
+def test_a_post_that_was_alone_with_its_address_stays_what_it_was() -> None:
+    known = stored(decide({}, live(0), FEED, [FEED]))
+    assert list(known) == ["link:x.org/live"]
+    first, second = decide(known, live(0, 1), FEED, [FEED])
+    assert first == Unchanged(known["link:x.org/live"])
+    assert isinstance(second, New)
+
+
+def test_one_address_with_one_guid_is_one_post() -> None:
+    twice = [*live(0), replace(live(0)[0], link=LIVE)]
+    assert len(decide({}, twice, FEED, [FEED])) == 1
+
+
+def test_a_made_date_gives_way_to_an_earlier_one_of_the_source() -> None:
+    made = replace(KNOWN, entry=replace(STORED, published=NOW), is_dated=False)
+    before, after = NOW - dt.timedelta(days=1), NOW + dt.timedelta(days=1)
+
+    def shown(known: Known, date: dt.datetime | None) -> list[Decided]:
+        return decide({KNOWN.identity: known}, [replace(SHOWN, published=date)], FEED, [FEED])
+
+    assert shown(made, before) == [Redated(made, before)]
+    assert shown(made, after) == [Unchanged(made)]
+    assert shown(made, None) == [Unchanged(made)]
+    dated = replace(made, is_dated=True)
+    assert shown(dated, before) == [Unchanged(dated)]
+
+
+def test_a_page_is_an_article_s_own_by_its_marks_its_address_or_its_headline() -> None:
+    assert not names_article(STORED, ArticlePage(title="Log In", body="<p>Please.</p>"))
+    assert not names_article(STORED, ArticlePage(title="Log In", own_link="https://www.example.org/login"))
+    assert names_article(STORED, ArticlePage(title="THE MILL"))
+    assert names_article(STORED, ArticlePage(own_link="https://m.example.org/a/10000001.html"))
+    assert names_article(STORED, ArticlePage(has_story_root=True))

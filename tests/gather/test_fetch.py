@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from digest.gather import robots
 from digest.gather.answers import Failed, Fetched, NotModified
 from digest.gather.fetch import Fetcher
 from digest.settings import Fetch
@@ -317,6 +318,35 @@ def test_there_is_a_pause_between_two_requests_to_one_host(faults) -> None:
         fetcher.get(url)
     assert len(pauses) == 1
     assert 298 < pauses[0] <= 300
+
+
+def test_robots_are_asked_where_an_article_redirects_to(faults, fetcher) -> None:
+    faults.says("/robots.txt", b"User-agent: *\nDisallow: /a/secret\n", "text/plain")
+    faults.says("/a/secret", PAGE)
+    url = faults.says("/a/page", status=302, Location="/a/secret")
+    assert "robots.txt" in reason(fetcher.get_article(url, faults.url))
+    assert "/a/secret" not in [path for path, _ in faults.requests]
+    assert isinstance(fetcher.get(url), Fetched)
+
+
+def test_another_host_s_robots_are_asked_before_a_redirect_to_it_is_followed(faults) -> None:
+    faults.says("/robots.txt", b"no", status=500)
+    faults.says("/there", PAGE)
+    other = f"http://other.example:{faults.port}"
+    url = faults.says("/here", status=302, Location=f"{other}/there")
+    hosts: list[str] = []
+
+    def known(host: str, _port: int) -> list[str]:
+        hosts.append(host)
+        return ["127.0.0.1"]
+
+    settings = Fetch(allow_private=("one.example", "other.example"), delay=0)
+    with Fetcher(settings, resolve=known) as fetcher:
+        fetcher._robots[f"http://one.example:{faults.port}"] = robots.Rules()
+        answer = fetcher.get_article(url.replace("127.0.0.1", "one.example"), f"http://one.example:{faults.port}/")
+    assert "Its robots.txt could not be read" in reason(answer)
+    assert hosts == ["one.example", "other.example"]
+    assert "/there" not in [path for path, _ in faults.requests]
 
 
 def test_robots_are_asked_once_and_obeyed_for_articles(faults, fetcher) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import time
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
+from digest.gather import robots
 from digest.gather.article import read_article
 from digest.gather.entry import Unreadable
 from digest.gather.feed import read_feed
+from digest.gather.inflate import gunzip
+from digest.gather.network import FetchError
 from digest.gather.page import read_page
 from digest.gather.story import clean
 from digest.gather.text import from_html, headline
@@ -21,6 +26,8 @@ URL = "https://www.example.org/Watchdog"
 SIZE = 1_000_000
 SECONDS = 15
 """Generous for a slow machine; what is quadratic takes minutes."""
+MOMENT = 4
+"""The same for a small page, which takes well under a second."""
 
 
 def repeated(piece: str) -> str:
@@ -85,3 +92,57 @@ def test_no_mixture_of_tags_gets_anything_dangerous_into_a_body(pieces: list[str
         assert element.tag in {"body", "p", "b", "br", "ul", "li", "a", "h2", "h3", "blockquote", "pre"}
         assert set(element.attrib) <= {"href"}
         assert element.get("href", "https://").startswith("https://")
+
+
+HEADLINE = "<h2><a href='/a/10000001.html'>T</a></h2>"
+STORY = "<p>Something that happened, told in a paragraph that is long enough to be one of a story, and in another.</p>"
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["<div>" + HEADLINE * 5000 + "</div>", STORY * 2000 + HEADLINE * 3000,
+     HEADLINE * 5000 + HEADLINE.replace("0001", "0002"),
+     "<div class='" + "a " * 20_000 + "'>" + HEADLINE * 2500 + "</div>", "<h3>a</h3>" * 20_000,
+     "<p>a</p>" + "<img src=x>" * 40_000, "<nav>" + "<div class=wsw>b</div>" * 8000 + "</nav>" + "<p>x</p>" * 5000,
+     "<div class=wsw>b</div>" + "<nav><div class=wsw>b</div></nav>" * 8000 + "<p>x</p>" * 5000],
+    ids=["one article", "one long story", "bare headlines", "many classes", "subheads", "pictures", "hidden stories",
+         "hidden doubles"],
+)  # fmt: skip
+def test_a_page_that_repeats_one_thing_is_read_in_a_moment(body: str) -> None:
+    start = time.monotonic()
+    with contextlib.suppress(Unreadable):
+        read_page(f"<html><body>{body}</body></html>", URL)
+    assert time.monotonic() - start < MOMENT
+
+
+def test_an_article_in_ten_thousand_pieces_is_read_in_a_moment() -> None:
+    start = time.monotonic()
+    pieces = "<div class=wsw>x</div>" * 10_000
+    read_article(f"<html><body><div id='article-content'>{pieces}</div></body></html>", URL)
+    assert time.monotonic() - start < MOMENT
+
+
+def test_a_robots_txt_of_many_names_and_rules_takes_no_more_memory_than_its_size() -> None:
+    text = "User-agent: a\n" * 3000 + "User-agent: *\n" * 300 + "Disallow: /x\n" * 3000
+    tracemalloc.start()
+    try:
+        rules = robots.parse(text, "WatchdogDigest/0.1")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(rules.lines) == 3000
+    assert peak < 5_000_000
+
+
+def test_a_robots_txt_is_read_up_to_its_limit() -> None:
+    text = "User-agent: *\nDisallow: /early\n" + "#" * robots.LIMIT + "\nDisallow: /late\n"
+    rules = robots.parse(text, "x")
+    assert not rules.allow("https://example.org/early")
+    assert rules.allow("https://example.org/late")
+
+
+def test_a_gzip_stream_of_many_empty_members_is_refused_at_once() -> None:
+    start = time.monotonic()
+    with pytest.raises(FetchError, match="pieces"):
+        gunzip(gzip.compress(b"") * 50_000, 5_000_000)
+    assert time.monotonic() - start < MOMENT

@@ -76,7 +76,7 @@ def test_the_sample_blog_is_gathered_with_bodies_pictures_and_sections(
     ]
     assert heard == reports
     stored = posts(database)
-    assert [post.identity.removeprefix("article:") for post in stored] == list(blog.numbers)
+    assert [post.identity.rpartition(":")[2] for post in stored] == list(blog.numbers)
     assert all(post.body and post.summary and post.published_at <= now for post in stored)
     lead = stored[0]
     assert (lead.byline, lead.language) == ("Ilka Brandt", "en")
@@ -132,7 +132,7 @@ def test_edits_and_withdrawals_are_seen_and_marked(
     blog.withdraw("41000103")
     (report,) = refresh(database, sources, inside, now + HOUR)
     assert (report.edited, report.withdrawn, report.unchanged) == (2, 1, 4)
-    by_number = {post.identity.removeprefix("article:"): post for post in posts(database)}
+    by_number = {post.identity.rpartition(":")[2]: post for post in posts(database)}
     assert by_number["41000101"].title == "Court In Sarnel Frees Mirela Tosk"
     assert by_number["41000101"].edited_at == now + HOUR
     assert "the ministry has answered" in by_number["41000102"].body
@@ -357,3 +357,56 @@ def test_monsters_and_hostile_text_are_stored_as_harmless_text(database: Databas
         assert post.title.isprintable() or "\u200d" in post.title
         assert "<" not in post.title
         assert "\u202e" not in post.title
+
+
+def test_a_log_in_page_in_place_of_an_article_changes_nothing_and_is_told(
+    database: Database, faults, inside: Fetch, now
+) -> None:
+    text = "".join(
+        f"<p>The story is told here at length, in paragraph {n}, and it goes on and on.</p>" for n in range(9)
+    )
+    page = f"<html><head><title>Post One</title></head><body><article><h1>Post One</h1>{text}</article></body></html>"
+    link = faults.says("/2026/post-one", page.encode())
+    entry = f"<item><title>Post One</title><link>{link}</link><pubDate>Tue, 17 Nov 2026 10:00:00 +0000</pubDate></item>"
+    url = rss(faults, entry)
+    refresh(database, newsletter({"feed": url}), inside, now)
+    body = posts(database)[0].body
+    assert "The story is told here" in body
+    login = page.replace("Post One", "Log In").replace("The story is told here", "Please log in to read this")
+    faults.says("/2026/post-one", login.encode())
+    (report,) = refresh(database, newsletter({"feed": url}), inside, now + HOUR)
+    assert (report.edited, report.withdrawn) == (0, 0)
+    assert report.reason == f"The page of an article is about something else now, and was not believed: {link}"
+    assert posts(database)[0].body == body
+    rss(faults, entry.replace("</item>", "<description>In short.</description></item>"))
+    refresh(database, newsletter({"feed": url}), inside, now + 2 * HOUR)
+    (post,) = posts(database)
+    assert (post.summary, post.body) == ("In short.", body)
+
+
+def test_posts_that_share_an_address_are_all_kept_and_have_no_page_to_themselves(
+    database: Database, faults, inside: Fetch, now
+) -> None:
+    live = faults.says("/live", b"<title>Live</title><p>All of it</p>")
+    items = [f"<item><title>Post {n}</title><link>{live}#p{n}</link><guid>tag:{n}</guid></item>" for n in range(3)]
+    url = rss(faults, *items)
+    (report,) = refresh(database, newsletter({"feed": url}), inside, now)
+    assert (report.new, report.reason) == (3, None)
+    (report,) = refresh(database, newsletter({"feed": url}), inside, now + HOUR)
+    assert (report.new, report.unchanged) == (0, 3)
+    assert "/live" not in [path for path, _ in faults.requests]
+
+
+@pytest.mark.parametrize("title", ["", "Another Title"])
+def test_an_impossible_date_that_is_put_right_is_taken(
+    database: Database, faults, inside: Fetch, now, title: str
+) -> None:
+    article(faults, 10001)
+    url = rss(faults, item(faults, 10001, date="Tue, 17 Nov 2099 10:00:00 +0000"))
+    refresh(database, newsletter({"feed": url}), inside, now)
+    rss(faults, item(faults, 10001, title, date="Tue, 17 Nov 2026 10:00:00 +0000"))
+    refresh(database, newsletter({"feed": url}), inside, now + HOUR)
+    assert posts(database)[0].published_at == dt.datetime(2026, 11, 17, 10, tzinfo=dt.UTC)
+    rss(faults, item(faults, 10001, title, date="Mon, 16 Nov 2026 10:00:00 +0000"))
+    refresh(database, newsletter({"feed": url}), inside, now + 2 * HOUR)
+    assert posts(database)[0].published_at == dt.datetime(2026, 11, 17, 10, tzinfo=dt.UTC)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digest.gather import robots
+from digest.gather import junk, robots
 from digest.gather.address import is_allowed_host, is_public
 from digest.gather.dates import parse_date, parse_tuple
 from digest.gather.decode import html_text, xml_text
@@ -132,7 +132,7 @@ def test_whatever_is_given_a_link_is_http_and_stays_what_it_is(value: str) -> No
      "https://www.rferl.mobi/amp/some-other-slug/33423647.html", "https://staging.rferl.eu/a/33423647.html/"],
 )  # fmt: skip
 def test_one_article_under_several_addresses_is_one_post(link: str) -> None:
-    assert identity(link.rstrip("/"), "") == "article:33423647"
+    assert identity(link.rstrip("/"), "") == "article:rferl:33423647"
 
 
 def test_an_address_without_a_number_is_the_same_whatever_hangs_on_it() -> None:
@@ -149,7 +149,7 @@ def test_an_address_without_a_number_is_the_same_whatever_hangs_on_it() -> None:
 
 def test_without_a_link_the_guid_names_a_post_and_without_both_nothing_does() -> None:
     assert identity("", "tag:example.org,2026:1") == "guid:tag:example.org,2026:1"
-    assert identity("", "https://www.rferl.org/a/33423647.html") == "article:33423647"
+    assert identity("", "https://www.rferl.org/a/33423647.html") == "article:rferl:33423647"
     assert identity("", "") == ""
     assert len(identity("https://x.org/" + "y" * 5000, "")) < 100
 
@@ -315,3 +315,62 @@ def test_no_bytes_make_the_decoder_fail(data: bytes, charset: str | None) -> Non
 def test_a_page_s_own_declaration_is_found_after_a_long_head() -> None:
     page = f"<html><head>{' ' * 2000}<meta charset=windows-1251></head>Да".encode("cp1251")
     assert html_text(page, None).endswith("Да")
+
+
+@pytest.mark.parametrize(
+    ("link", "name"),
+    [("https://evil.example/a/x/33423647.html", "article:evil:33423647"),
+     ("https://rferl.org.evil.example/a/33423647.html", "article:evil:33423647"),
+     ("https://www.paper.co.uk/a/33423647.html", "article:paper:33423647"),
+     ("https://paper.com/a/33423647.html", "article:paper:33423647"),
+     ("http://127.0.0.1:8080/a/33423647.html", "article:127.0.0.1:33423647"),
+     ("http://[::1]/a/33423647.html", "article:::1:33423647"),
+     ("http://localhost/a/33423647.html", "article:localhost:33423647")],
+)  # fmt: skip
+def test_an_article_s_number_is_its_organisation_s(link: str, name: str) -> None:
+    assert identity(link, "") == name
+
+
+def test_a_ref_that_is_all_there_is_tells_posts_apart() -> None:
+    assert identity("https://x.org/?ref=0", "") != identity("https://x.org/?ref=1", "")
+    assert tidy("https://x.org/?ref=1") == "https://x.org/?ref=1"
+    assert tidy("https://x.org/?id=1&ref=home") == "https://x.org/?id=1"
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2026-11-17 10:00:00 UTC", "2026-11-17T10:00:00+00:00"),
+        ("Tuesday, November 17, 2026 - 10:00", "2026-11-17T10:00:00+00:00"),
+        ("Tue, 17 Nov 2026 10:00:00 CET", "2026-11-17T09:00:00+00:00"),
+        ("Tue, 17 Jun 2026 10:00:00 CEST", "2026-06-17T08:00:00+00:00"),
+        ("2026-11-17T10:00:00 MSK", "2026-11-17T07:00:00+00:00"),
+        ("November 17, 2026 3:00 PM EET", "2026-11-17T13:00:00+00:00"),
+        ("2026-11-17 10:00 EST", "2026-11-17T15:00:00+00:00"),
+        ("2026-11-17T24:00:00", "2026-11-18T00:00:00+00:00"),
+        ("Tue, 17 Nov 2026 24:00:00 GMT", "2026-11-18T00:00:00+00:00"),
+    ],
+)
+def test_zones_are_known_by_their_names_and_a_day_ends_at_24(text: str, instant: str) -> None:
+    found = parse_date(text)
+    assert found is not None
+    assert found.isoformat() == instant
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T24:00:00", "November 17, 2026 10:00 +9999"])
+def test_dates_beyond_the_calendar_are_none(text: str) -> None:
+    assert parse_date(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "has_link", "is_debris"),
+    [
+        ("Related: The minister's own brother was also detained, he said.", False, False),
+        ("Listen: this is not a democracy, he told the judge.", False, False),
+        ("Read more: The minister's own brother was also detained.", True, True),
+        ("WATCH: A Walk Through Brenn", False, True),
+        ("WATCH: Attack On The U.S.", False, True),
+    ],
+)
+def test_a_pointer_has_a_link_or_no_full_stop(text: str, has_link: bool, is_debris: bool) -> None:
+    assert junk.is_line(text, has_link=has_link) is is_debris

@@ -11,9 +11,10 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
+from lxml.html import document_fromstring
 
 from digest.issues.archive import Published
-from digest.models import Delivery, Issue
+from digest.models import Delivery, DeliveryState, Issue, IssueState
 from digest.web.app import Parts
 from digest.web.feed import ATOM, atom
 from subscribers.models import Subscription
@@ -140,8 +141,62 @@ def test_what_was_never_sent_is_not_there(sent: Browser, path: str):
     assert "Tarnovo" not in sent.get(path).text
 
 
-def test_the_archive_shows_the_very_text_that_was_sent(sent: Browser, parts: Parts):
-    html = the_issue(parts).rendered_html or ""
-    assert sent.get(PUBLIC).text == html.replace("@@UNSUBSCRIBE@@", f"{BASE_URL}/").replace(
-        "@@MANAGE@@", f"{BASE_URL}/"
-    )
+def settle(parts: Parts, *states: DeliveryState) -> None:
+    """Let the copies to readers come to these outcomes, one each."""
+    with parts.database.write() as session:
+        copies = session.scalars(sa.select(Delivery).where(Delivery.letter == "issue").order_by(Delivery.id)).all()
+        for copy, state in zip(copies, states, strict=True):
+            copy.state = state
+
+
+@pytest.mark.parametrize("state", [DeliveryState.ACCEPTED, DeliveryState.UNKNOWN])
+def test_an_issue_that_was_stopped_stays_public_where_a_copy_is_out(sent: Browser, parts: Parts, state: DeliveryState):
+    settle(parts, state, DeliveryState.QUEUED)
+    sent.log_in()
+    assert sent.press("cancel").status_code == 303
+    assert the_issue(parts).state is IssueState.CANCELLED
+    assert f'href="{PUBLIC}"' in sent.get(ISSUE).text
+    sent.client.cookies.clear()
+    assert "Court in Tarnovo" in sent.get(PUBLIC).text
+    assert f'href="{PUBLIC}"' in sent.get("/issues").text
+    assert len(feedparser.parse(sent.get("/feed.xml").content).entries) == 1
+
+
+def test_an_issue_that_was_stopped_before_any_copy_left_is_gone(sent: Browser, parts: Parts):
+    settle(parts, DeliveryState.REJECTED, DeliveryState.QUEUED)
+    sent.log_in()
+    # A test copy is of the issue as well, and has reached an editor.
+    sent.press("test")
+    with parts.database.write() as session:
+        done = sa.update(Delivery).where(Delivery.letter == "test").values(state=DeliveryState.ACCEPTED)
+        assert session.connection().execute(done).rowcount == 1
+    sent.press("cancel")
+    assert f'href="{PUBLIC}"' not in sent.get(ISSUE).text
+    assert sent.get(PUBLIC).status_code == 404
+    assert PUBLIC not in sent.get("/issues").text
+
+
+@pytest.mark.parametrize("path", ["/u/a/b", "/confirm/a/b", "/manage/a/b", "/never/a/b", "/nowhere", "/issues/x/y"])
+def test_a_page_about_a_problem_is_neither_kept_nor_found(sent: Browser, path: str):
+    for answer in (sent.get(path), sent.client.request("PATCH", path), sent.client.get(path, headers={"host": "x.y"})):
+        assert answer.status_code in (400, 404, 405)
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-robots-tag"] == "noindex"
+
+
+@pytest.mark.parametrize("path", ["/u/a", "/confirm/a", "/never/a", "/manage/a"])
+def test_so_is_a_method_or_a_size_that_a_reader_s_link_does_not_take(sent: Browser, path: str):
+    for answer in (sent.client.put(path), sent.client.post(path, content=b"x" * 70_000)):
+        assert answer.status_code in (405, 413)
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-robots-tag"] == "noindex"
+
+
+def test_the_archive_shows_what_was_sent_without_what_is_for_readers_of_the_mail_alone(sent: Browser, parts: Parts):
+    mail = document_fromstring(the_issue(parts).rendered_html or "")
+    for part in mail.find_class("mail-only"):
+        part.drop_tree()
+    page = document_fromstring(sent.get(PUBLIC).text)
+    assert page.text_content() == mail.text_content()
+    assert [link for _, _, link, _ in page.iterlinks()] == [link for _, _, link, _ in mail.iterlinks()]
+    assert "Unsubscribe" not in page.text_content()
