@@ -91,6 +91,8 @@ def _line(error: Any) -> str:
     match error["type"]:
         case "missing":
             return f"{where}: is missing"
+        case "model_type" | "dict_type":
+            return f"{where}: has to be a table of keys and values"
         case "extra_forbidden":
             return f"{where}: is no key of ours{_nearest(error['loc'])}"
         case _:
@@ -121,14 +123,27 @@ def _overlay(data: dict[str, Any], environ: Mapping[str, str]) -> Iterator[str]:
             except OSError as error:
                 yield f"{name}: the file cannot be read ({error.strerror})"
                 continue
+            except UnicodeDecodeError:
+                yield f"{name}: the file is not text in UTF-8"
+                continue
+            except ValueError:
+                yield f"{name}: is not the name of a file"
+                continue
         place = _place(key.lower(), data)
         if place is None:
             yield f"{name}: is no setting of ours"
             continue
-        into: dict[str, Any] = data
-        for part in place[:-1]:
-            into = into.setdefault(part, {})
-        into[place[-1]] = _value(text)
+        _put(data, place, _value(text))
+
+
+def _put(data: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
+    """Set one value; where the file has no table for it to stand in, the check that follows names that table."""
+    into: Any = data
+    for part in place[:-1]:
+        into = into.setdefault(part, {})
+        if not isinstance(into, dict):
+            return
+    into[place[-1]] = value
 
 
 def _place(key: str, data: dict[str, Any]) -> tuple[str, ...] | None:
@@ -139,7 +154,8 @@ def _place(key: str, data: dict[str, Any]) -> tuple[str, ...] | None:
         rest = key.removeprefix(f"{section}_")
         if rest != key and rest in model.model_fields:
             return (section, rest)
-    for slug in data.get("newsletters", {}):
+    newsletters = data.get("newsletters")
+    for slug in newsletters if isinstance(newsletters, dict) else ():
         rest = key.removeprefix(f"newsletters_{slug.replace('-', '_')}_")
         if rest != key and rest in Newsletter.model_fields:
             return ("newsletters", slug, rest)

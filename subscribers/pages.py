@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 
 class Pages:
@@ -15,8 +16,9 @@ class Pages:
     """
 
     def __init__(self, folders: Sequence[Path], **everywhere: object) -> None:
+        # A newsroom's own templates can print and choose, like those of its mails, and reach nothing else (W-61).
         # Said outright: Jinja's own default escapes nothing, and its helper escapes by the file's ending (trap T7).
-        self._environment = Environment(
+        self._environment = ImmutableSandboxedEnvironment(
             loader=FileSystemLoader(folders),
             autoescape=True,
             undefined=StrictUndefined,
@@ -28,6 +30,7 @@ class Pages:
     def render(self, name: str, **context: object) -> str:
         """The page that a template makes of some values.
 
-        Raises `jinja2.TemplateNotFound`, and `jinja2.UndefinedError` for a name that was not given.
+        Raises `jinja2.TemplateNotFound`, `jinja2.UndefinedError` for a name that was not given, and
+        `jinja2.exceptions.SecurityError` for a template that reaches for more than its values.
         """
         return self._environment.get_template(name).render(context)

@@ -18,7 +18,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from subscribers.db import Database
-from subscribers.forms import Address, BadAddress, budget_form, parse_address
+from subscribers.evenness import MOST_WRITTEN, make_up
+from subscribers.forms import Address, BadAddress, budget_form, mentions_address, parse_address
 from subscribers.letters import ALREADY_SUBSCRIBED, CONFIRM, LONGEST_MEMORY, Letter, Outbox, may_post
 from subscribers.lifecycle import Event, State, step
 from subscribers.models import LetterMemory, Subscriber, Subscription, Suppression
@@ -126,8 +127,8 @@ class Service:
     def join(self, newsletter: str, address_text: str, now: dt.datetime) -> Joined | BadAddress:
         """Somebody asks for a newsletter by the form. Whoever confirms later is mailed, nobody else.
 
-        The answer is the same whether the address is new, waiting, confirmed or suppressed; what differs is whether a
-        letter goes to it, and that its owner alone can see. Raises `UnknownNewsletter`.
+        The answer is the same, and takes about as long, whether the address is new, waiting, confirmed or suppressed;
+        what differs is whether a letter goes to it, and that its owner alone can see. Raises `UnknownNewsletter`.
         """
         info = self._info(newsletter)
         address = parse_address(address_text)
@@ -136,8 +137,8 @@ class Service:
         self._vault.prepare()
         with self._database.write() as session:
             self._one_at_a_time(session, address)
-            if not self._is_suppressed(session, address):
-                self._answer_request(session, info, address, now)
+            written = self._answer_request(session, info, address, now)
+            make_up(session, self._vault, MOST_WRITTEN - written, now)
         return Joined(newsletter)
 
     def confirm(self, token: str, now: dt.datetime) -> Outcome:
@@ -209,6 +210,8 @@ class Service:
             return Refused(address.reason)
         if not evidence.strip():
             return Refused("Say where the consent came from: an entry by hand needs its evidence.")
+        if mentions_address(evidence):
+            return Refused("Say where the consent comes from, not the address: this sentence is stored as it stands.")
         self._vault.prepare()
         with self._database.write() as session:
             self._one_at_a_time(session, address)
@@ -233,20 +236,28 @@ class Service:
             raise UnknownNewsletter(newsletter)
         return self.newsletters[newsletter]
 
-    def _answer_request(self, session: Session, info: NewsletterInfo, address: Address, now: dt.datetime) -> None:
-        """Post the one letter that this state and the budgets allow; without a letter nothing is stored at all."""
+    def _answer_request(self, session: Session, info: NewsletterInfo, address: Address, now: dt.datetime) -> int:
+        """Post the one letter that this state and the budgets allow; without a letter nothing is stored at all.
+
+        Everything is looked up before anything is decided, so that each request looks up the same. Returns how many
+        rows were written, at most `MOST_WRITTEN`.
+        """
+        is_suppressed = self._is_suppressed(session, address)
         subscriber = self._subscriber(session, address)
         subscription = self._subscription(session, subscriber, info.slug)
         state = step(subscription.state if subscription else None, Event.ASKED)
         kind = ALREADY_SUBSCRIBED if state is State.CONFIRMED else CONFIRM
-        if not self._take_budget(session, address, kind, now):
-            return
+        if not self._is_within_budget(session, address, kind, now) or is_suppressed:
+            return 0
+        self._take_budget(session, address, kind, now)
         if subscription and state is State.CONFIRMED:
             self._post(session, subscription, kind, {"manage_url": self.links.manage(subscription.public_id)}, now)
-            return
+            return MOST_WRITTEN - 2
+        written = MOST_WRITTEN if subscriber is None else MOST_WRITTEN - 1
         subscriber = subscriber or self._new_subscriber(session, address, now)
         subscription = subscription or _new_subscription(session, subscriber, info)
         self._ask_to_confirm(session, subscription, info, address, now)
+        return written
 
     def _ask_to_confirm(
         self, session: Session, subscription: Subscription, info: NewsletterInfo, address: Address, now: dt.datetime
@@ -299,9 +310,8 @@ class Service:
         return session.scalar(sa.select(Subscriber).where(Subscriber.blind_index == index).with_for_update())
 
     def _subscription(self, session: Session, subscriber: Subscriber | None, newsletter: str) -> Subscription | None:
-        if subscriber is None:
-            return None
-        theirs = Subscription.subscriber_id == subscriber.id
+        # Asked for nobody too: whether there is somebody must not show in the time it takes (O-20).
+        theirs = Subscription.subscriber_id == (subscriber.id if subscriber else None)
         query = sa.select(Subscription).where(theirs, Subscription.newsletter == newsletter)
         return session.scalar(query.with_for_update())
 
@@ -329,15 +339,16 @@ class Service:
     def _is_suppressed(self, session: Session, address: Address) -> bool:
         return session.get(Suppression, self._vault.suppression_hash(address.identity)) is not None
 
-    def _take_budget(self, session: Session, address: Address, kind: str, now: dt.datetime) -> bool:
+    def _is_within_budget(self, session: Session, address: Address, kind: str, now: dt.datetime) -> bool:
         key = self._vault.rate_key(budget_form(address.identity))
         query = sa.select(LetterMemory.at).where(
             LetterMemory.rate_key == key, LetterMemory.letter == kind, LetterMemory.at > now - LONGEST_MEMORY
         )
-        if not may_post(kind, session.scalars(query), now):
-            return False
+        return may_post(kind, session.scalars(query), now)
+
+    def _take_budget(self, session: Session, address: Address, kind: str, now: dt.datetime) -> None:
+        key = self._vault.rate_key(budget_form(address.identity))
         session.add(LetterMemory(rate_key=key, letter=kind, at=now))
-        return True
 
     def _one_at_a_time(self, session: Session, address: Address) -> None:
         """Let two requests for one address wait for each other, so that one row is made and one letter goes."""

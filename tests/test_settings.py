@@ -112,6 +112,42 @@ def test_a_secret_file_that_is_not_there_is_named() -> None:
 
 
 @pytest.mark.parametrize(
+    ("data", "where"),
+    [
+        ({"smtp": "x", "newsletters": {"w": GOOD}}, "smtp: has to be a table"),
+        ({"newsletters": [1]}, "newsletters: has to be a table"),
+        ({"newsletters": 5}, "newsletters: has to be a table"),
+        ({"newsletters": "w"}, "newsletters: has to be a table"),
+        ({"newsletters": {"w": 3}}, "newsletters.w: has to be a table"),
+    ],
+)
+def test_what_should_be_a_table_and_is_not_is_named_with_the_rest(data: dict[str, Any], where: str) -> None:
+    environ = {
+        "DIGEST_SMTP_URL": "smtps://relay.example.org",
+        "DIGEST_NEWSLETTERS_W_TITLE": "Another",
+        "DIGEST_WEB_PORT": "many",
+    }
+    with pytest.raises(BadSettings) as caught:
+        parse(data, environ, Path("/etc/digest/digest.toml"))
+    text = "\n".join(caught.value.problems)
+    assert where in text
+    assert "web.port: " in text
+
+
+def test_a_secret_file_that_cannot_be_text_is_named_with_the_rest(tmp_path: Path) -> None:
+    octets = tmp_path / "secret"
+    octets.write_bytes(b"smtps://\xff\xfe")
+    found = problems(
+        {"colour": "red"}, {"DIGEST_SMTP_URL_FILE": str(octets), "DIGEST_DATABASE_URL_FILE": "/run/\0/secret"}
+    )
+    assert found[:2] == [
+        "DIGEST_DATABASE_URL_FILE: is not the name of a file",
+        "DIGEST_SMTP_URL_FILE: the file is not text in UTF-8",
+    ]
+    assert "colour: is no key of ours" in found
+
+
+@pytest.mark.parametrize(
     ("language", "direction"),
     [
         ("en", "ltr"),

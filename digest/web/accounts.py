@@ -72,6 +72,12 @@ def add_user(
     return user
 
 
+def publishers(session: Session) -> tuple[str, ...]:
+    """The names of those who may approve issues and send them, in their order."""
+    roles = [role for role in Role if role.covers(Role.PUBLISHER)]
+    return tuple(session.scalars(sa.select(User.name).where(User.role.in_(roles)).order_by(User.name)))
+
+
 def set_password(session: Session, user_id: int, password: str, who: str, now: dt.datetime) -> None:
     """Give somebody a new password. Every session of theirs ends with it (W-02).
 

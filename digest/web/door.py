@@ -64,7 +64,9 @@ class NotYourTask(HTTPException):
     """The person is known, and their role does not cover what they asked for."""
 
     status_code = 403
-    detail = "Your role does not cover this. Nothing was changed."
+
+    def __init__(self, needed: Role, role: Role) -> None:
+        super().__init__(f"This takes the role of {needed} on the desk, and yours is {role}. Nothing was changed.")
 
 
 class WrongHost(HTTPException):
@@ -118,7 +120,7 @@ class Doorkeeper:
         if not hmac.compare_digest(form.raw("csrf").encode(), visitor.csrf_token.encode()):
             raise NotOurPage
         if not visitor.role.covers(needed):
-            raise NotYourTask
+            raise NotYourTask(needed, visitor.role)
         request.scope["user"] = visitor
         _keep_form(request, form)
 

@@ -35,6 +35,8 @@ SAYINGS: Mapping[int, tuple[str, str]] = {
     500: ("Something went wrong on our side", "It has been written to the log. Nothing was left half done."),
     503: ("Back in a moment", "The service is not ready just now."),
 }
+# The address of a problem may hold a reader's token, and the page says nothing for long (O-04).
+NOT_KEPT: Mapping[str, str] = {"cache-control": "no-store", "x-robots-tag": "noindex"}
 # Only the sentences of our own refusals are shown; a library's words stay inside.
 OUR_OWN = "digest.web"
 
@@ -52,7 +54,7 @@ def problem(pages: Pages, status: int, sentence: str | None = None, number: str 
     """A page that says what went wrong."""
     title, usual = SAYINGS.get(status, SAYINGS[500 if status >= 500 else 400])  # noqa: PLR2004 -- RFC 9110 §15.6.
     html = pages.render("archive/problem.html", title=title, sentence=sentence or usual, number=number)
-    return Response(html, status_code=status, media_type=MediaType.HTML)
+    return Response(html, status_code=status, media_type=MediaType.HTML, headers=dict(NOT_KEPT))
 
 
 def _to_the_login(pages: Pages) -> Callable[[Request[Any, Any, Any], NotLoggedIn], Response[Any]]:
@@ -61,7 +63,7 @@ def _to_the_login(pages: Pages) -> Callable[[Request[Any, Any, Any], NotLoggedIn
             # The query holds a path of ours only; the log-in checks it again (W-14).
             return Response(None, status_code=303, headers={"location": f"/desk/login?next={quote(request.url.path)}"})
         html = pages.render("desk/logged_out.html", typed=written(error.typed), visitor=None)
-        return Response(html, status_code=401, media_type=MediaType.HTML)
+        return Response(html, status_code=401, media_type=MediaType.HTML, headers=dict(NOT_KEPT))
 
     return handle
 

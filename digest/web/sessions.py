@@ -36,6 +36,11 @@ class Visitor:
     def __repr__(self) -> str:
         return f"Visitor({self.name!r}, {self.role})"
 
+    @property
+    def may_publish(self) -> bool:
+        """Whether they may approve issues and send them."""
+        return self.role.covers(Role.PUBLISHER)
+
 
 def open_session(session: Session, user_id: int, now: dt.datetime, instead_of: str | None = None) -> str:
     """Begin a session and give the id for its cookie: 256 random bits, of which only the hash is kept.

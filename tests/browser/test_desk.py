@@ -63,9 +63,9 @@ class Room:
         page.on("request", lambda request: self._asked(request.url))
         return page
 
-    def log_in(self, page: Page, path: str = "/desk") -> None:
+    def log_in(self, page: Page, path: str = "/desk", name: str = "anna") -> None:
         page.goto(f"{self.url}{path}")
-        page.get_by_label("Name").fill("anna")
+        page.get_by_label("Name").fill(name)
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Log in").click()
         expect(page).to_have_url(f"{self.url}{path}")
@@ -172,6 +172,19 @@ def test_a_thursday(room: Room, *, scripts: bool):
     page.get_by_role("link", name="Read it in the archive").click()
     expect(page.get_by_text("Good news first.")).to_be_visible()
     assert the_issue(room.parts).state is IssueState.PAUSED
+
+
+def test_an_editor_is_told_who_approves(room: Room):
+    add_editor(room.parts, "edith", "editor", None)
+    page = room.window("phone")
+    room.log_in(page, ISSUE, "edith")
+    expect(page.get_by_text("Approving and sending this issue is for publishers: anna.")).to_be_visible()
+    expect(page.get_by_role("button", name="Approve")).to_have_count(0)
+    page.get_by_label("Subject").fill("Hers")
+    page.get_by_role("button", name="Save", exact=True).last.click()
+    expect(page.get_by_role("status")).to_have_text("Saved.")
+    room.picture(page, "editor")
+    assert faults(page) == []
 
 
 def test_an_issue_that_is_going_out_is_followed(room: Room):

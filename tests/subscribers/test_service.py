@@ -332,6 +332,33 @@ class TestEnteringByHand:
         assert isinstance(service.enter("watch", ADDRESS, "  ", now), Refused)
         assert states(database) == []
 
+    @pytest.mark.parametrize(
+        "evidence",
+        [
+            "Wrote from mina@example.org on Monday.",
+            "<mailto:mina%40example.org>",
+            'Asked as "mina n"@example.org.',
+            "мина@пример.рф wrote",
+            "mina@bücher.example",
+            "mina\uff20example.org",
+            "mina @ example.org said so",
+            "mina@localhost",
+            "mina@[192.0.2.1]",
+        ],
+    )
+    def test_evidence_with_an_address_is_refused_and_nothing_is_stored(self, service, database, now, evidence) -> None:
+        answer = service.enter("watch", ADDRESS, evidence, now)
+        assert isinstance(answer, Refused)
+        assert "not the address" in answer.reason
+        assert "mina" not in answer.reason
+        assert rows(database, Subscriber) == 0
+
+    @pytest.mark.parametrize(
+        "evidence", ["Told us on Mastodon, as @mina.", "Signed the list (@thefair), page 3.", "Paid 3 @ 5 euros."]
+    )
+    def test_evidence_may_name_an_account_elsewhere(self, service, now, evidence) -> None:
+        assert isinstance(service.enter("watch", ADDRESS, evidence, now), Entered)
+
     def test_a_bad_address_is_refused_with_the_reason(self, service, now) -> None:
         assert service.enter("watch", "nobody", "Why.", now) == Refused("An email address must have an @-sign.")
 

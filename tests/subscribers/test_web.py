@@ -21,6 +21,8 @@ from tests.subscribers.house import BASE_URL, WATCH, Clock, Recorder, make_app, 
 
 ADDRESS = "canary.reader@example.org"
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
+FORM = "application/x-www-form-urlencoded"
+PART = b'--b\nContent-Disposition: form-data; name="List-Unsubscribe"\n\nOne-Click\n--b--\n'
 Client = TestClient[Litestar]
 
 
@@ -296,7 +298,38 @@ class TestOneClick:
         assert "Goodbye" in answer.text
         assert state(sqlite_database) is State.LEFT
 
-    @pytest.mark.parametrize("data", [{}, {"List-Unsubscribe": "one-click"}, {"list-unsubscribe": "One-Click"}])
+    @pytest.mark.parametrize(
+        ("kind", "body"),
+        [
+            (FORM, b"List-Unsubscribe=One-Click\r\n"),
+            (FORM, b" list-unsubscribe = one-click "),
+            (FORM, b"LIST-UNSUBSCRIBE=ONE-CLICK"),
+            (FORM, b"&".join(b"x%d=" % number for number in range(50)) + b"&List-Unsubscribe=One-Click"),
+            ("text/plain", b"List-Unsubscribe=One-Click"),
+            ("", b"List-Unsubscribe=One-Click\n"),
+            ("multipart/form-data", PART.replace(b"\n", b"\r\n")),
+            ("multipart/form-data; boundary=b", PART),
+            ("multipart/form-data; boundary=other", PART.replace(b"\n", b"\r\n")),
+            ("multipart/form-data; boundary=b", PART.replace(b"\n\n", b"\nContent-Type: text/plain\n\n")),
+            ("multipart/form-data; boundary=b", b"List-Unsubscribe=One-Click"),
+        ],
+    )
+    def test_however_a_mail_program_spells_it_the_reader_leaves(
+        self, client, links, sqlite_database, kind: str, body: bytes
+    ) -> None:
+        answer = client.post(links["leave"], content=body, headers={"content-type": kind}, follow_redirects=False)
+        assert answer.status_code == 200
+        assert state(sqlite_database) is State.LEFT
+
+    @pytest.mark.parametrize("kind", [FORM, "multipart/form-data", "multipart/form-data; boundary=b", "x"])
+    def test_a_body_that_is_no_form_gets_the_page_and_an_unknown_link_the_answer(self, client, links, kind) -> None:
+        headers = {"content-type": kind}
+        answer = client.post(links["leave"], content=b"--c\n\xff nonsense", headers=headers)
+        assert (answer.status_code, "<button" in answer.text) == (200, True)
+        unknown = client.post("/u/unknown", content=PART, headers=headers)
+        assert (unknown.status_code, "<button" in unknown.text) == (200, False)
+
+    @pytest.mark.parametrize("data", [{}, {"List-Unsubscribe": "One-Clicks"}, {"List": "One-Click"}])
     def test_a_post_without_the_field_changes_nothing(self, client, links, sqlite_database, data) -> None:
         assert client.post(links["leave"], data=data).status_code == 200
         assert state(sqlite_database) is State.CONFIRMED

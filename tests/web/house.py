@@ -124,7 +124,7 @@ def add_readers(parts: Parts, *addresses: str) -> None:
         service.enter("watchdog", address, "asked for it by letter", parts.clock())
 
 
-def add_editor(parts: Parts, name: str = "anna", role: str = "editor", address: str | None = ADDRESS) -> User:
+def add_editor(parts: Parts, name: str = "anna", role: str = "publisher", address: str | None = ADDRESS) -> User:
     parts.vault.prepare()
     with parts.database.write() as session:
         return add_user(session, parts.vault, name, PASSWORD, role, address, parts.clock())

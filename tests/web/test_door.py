@@ -14,11 +14,11 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 from litestar.testing import TestClient
 
-from digest.models import DeskSession, User
+from digest.models import DeskSession, Issue, IssueState, User
 from digest.web.app import Parts, create_app
 from digest.web.door import NEEDS, RULE, SAFE, Door
 from tests.subscribers.house import Clock
-from tests.web.house import BASE_URL, ISSUE, NAME, Browser, add_editor, dump, make_client
+from tests.web.house import BASE_URL, ISSUE, Browser, add_editor, dump, make_client
 
 FILLED = {
     "newsletter": "watchdog",
@@ -125,6 +125,54 @@ def test_a_viewer_looks_and_changes_nothing(parts: Parts):
         assert dump(parts.database) == before
 
 
+PUBLISHING = ("approve", "withdraw", "hold", "send", "pause", "resume", "cancel")
+
+
+@pytest.mark.parametrize("state", list(IssueState))
+def test_an_editor_neither_approves_nor_sends_in_any_state(parts: Parts, state: IssueState):
+    add_editor(parts, "edith", "editor")
+    with parts.database.write() as session:
+        session.execute(sa.update(Issue).values(state=state))
+    with make_client(parts) as client:
+        browser = Browser(client)
+        browser.log_in("edith")
+        page = browser.get(ISSUE).text
+        fields = browser.form()
+        before = dump(parts.database)
+        for step in PUBLISHING:
+            answer = browser.post(f"{ISSUE}/{step}", fields)
+            assert answer.status_code == 403, step
+            assert "This takes the role of publisher on the desk, and yours is editor." in answer.text
+            assert f'formaction="{ISSUE}/{step}"' not in page
+        assert dump(parts.database) == before
+        over = state in (IssueState.SENT, IssueState.CANCELLED)
+        assert ("this issue is for publishers: anna." in page) is not over
+        # What editors are for, they may.
+        if state in (IssueState.DRAFT, IssueState.HELD):
+            assert browser.press("save", subject="Hers").status_code == 303
+
+
+def test_where_nobody_may_send_the_page_says_so(parts: Parts):
+    with parts.database.write() as session:
+        session.execute(sa.update(User).values(role="editor"))
+    with make_client(parts) as client:
+        browser = Browser(client)
+        browser.log_in()
+        assert "is for publishers, and nobody has that role yet." in browser.get(ISSUE).text
+
+
+@pytest.mark.parametrize("role", ["publisher", "admin"])
+def test_publishers_and_administrators_approve_and_send(parts: Parts, role: str):
+    add_editor(parts, "paul", role)
+    with make_client(parts) as client:
+        browser = Browser(client)
+        browser.log_in("paul")
+        assert "is for publishers" not in browser.get(ISSUE).text
+        for step in ("approve", "withdraw", "hold", "approve", "send", "pause", "resume", "cancel"):
+            assert f'formaction="{ISSUE}/{step}"' in browser.get(ISSUE).text
+            assert browser.press(step).status_code == 303, step
+
+
 def test_a_role_that_nobody_knows_lets_nobody_in(desk: Browser, parts: Parts):
     with parts.database.write() as session:
         session.execute(sa.update(User).values(role="root"))
@@ -229,4 +277,6 @@ def test_no_unsafe_route_needs_less_than_an_editor(parts: Parts):
         if handler.opt[RULE] is Door.DESK and method not in SAFE
     }
     assert {path for path, role in found.items() if role == "viewer"} == {"/desk/logout"}
-    assert f"/desk/issues/{NAME}/approve" in {filled(path) for path in found}
+    assert {filled(path) for path, role in found.items() if role == "publisher"} == {
+        f"{ISSUE}/{step}" for step in PUBLISHING
+    }

@@ -9,6 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from digest.issues import control
 from digest.issues.outcomes import Done, Refused
+from digest.web.accounts import Role
 from digest.web.desk.change import change, findings_of
 from digest.web.desk.issue import PATH
 from digest.web.desk.save import Hand
@@ -17,9 +18,9 @@ from digest.web.parts import Parts
 
 
 def approve_routes(parts: Parts) -> list[HTTPRouteHandler]:
-    """Approve, withdraw and hold; each saves first what was typed."""
+    """Approve, withdraw and hold, for publishers (W-40); each saves first what was typed."""
 
-    @post(f"{PATH}/approve", opt=rule(Door.DESK), sync_to_thread=True)
+    @post(f"{PATH}/approve", opt=rule(Door.DESK, Role.PUBLISHER), sync_to_thread=True)
     def approve(request: Request[Any, Any, Any]) -> Response[Any]:
         def act(hand: Hand) -> Done | Refused:
             # The checks look at the very text that is being approved, which this request may have changed.
@@ -35,11 +36,11 @@ def approve_routes(parts: Parts) -> list[HTTPRouteHandler]:
 
         return change(parts, request, act, "approved")
 
-    @post(f"{PATH}/withdraw", opt=rule(Door.DESK), sync_to_thread=True)
+    @post(f"{PATH}/withdraw", opt=rule(Door.DESK, Role.PUBLISHER), sync_to_thread=True)
     def withdraw(request: Request[Any, Any, Any]) -> Response[Any]:
         return change(parts, request, _withdraw, "withdrawn")
 
-    @post(f"{PATH}/hold", opt=rule(Door.DESK), sync_to_thread=True)
+    @post(f"{PATH}/hold", opt=rule(Door.DESK, Role.PUBLISHER), sync_to_thread=True)
     def hold(request: Request[Any, Any, Any]) -> Response[Any]:
         return change(parts, request, _hold, "held")
 

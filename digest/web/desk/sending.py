@@ -12,6 +12,7 @@ from digest.issues import control
 from digest.issues.outcomes import Done, Refused
 from digest.issues.publish import publish
 from digest.models import IssueState
+from digest.web.accounts import Role
 from digest.web.desk.change import attempt, back, change, declared, refusal
 from digest.web.desk.issue import PATH
 from digest.web.desk.save import Hand
@@ -23,21 +24,21 @@ Step = Callable[..., "Done | Refused"]
 
 
 def sending_routes(parts: Parts) -> list[HTTPRouteHandler]:
-    """Send now, pause, resume, cancel."""
+    """Send now, pause, resume, cancel, for publishers (W-40)."""
 
-    @post(f"{PATH}/send", opt=rule(Door.DESK), sync_to_thread=True)
+    @post(f"{PATH}/send", opt=rule(Door.DESK, Role.PUBLISHER), sync_to_thread=True)
     def send(request: Request[Any, Any, Any]) -> Response[Any]:
         return _send(parts, request)
 
-    @post(f"{PATH}/pause", opt=rule(Door.DESK), sync_to_thread=True)
+    @post(f"{PATH}/pause", opt=rule(Door.DESK, Role.PUBLISHER), sync_to_thread=True)
     def pause(request: Request[Any, Any, Any]) -> Response[Any]:
         return change(parts, request, _stepping(control.pause), "paused")
 
-    @post(f"{PATH}/resume", opt=rule(Door.DESK), sync_to_thread=True)
+    @post(f"{PATH}/resume", opt=rule(Door.DESK, Role.PUBLISHER), sync_to_thread=True)
     def resume(request: Request[Any, Any, Any]) -> Response[Any]:
         return change(parts, request, _stepping(control.resume), "resumed")
 
-    @post(f"{PATH}/cancel", opt=rule(Door.DESK), sync_to_thread=True)
+    @post(f"{PATH}/cancel", opt=rule(Door.DESK, Role.PUBLISHER), sync_to_thread=True)
     def cancel(request: Request[Any, Any, Any]) -> Response[Any]:
         return change(parts, request, _stepping(control.cancel), "cancelled")
 

@@ -16,6 +16,7 @@ from digest.issues.select import PREHEADER_LIMITS, SUBJECT_AIM, SUBJECT_LIMIT
 from digest.mail.ledger import Equation, equation
 from digest.models import Issue, Item, LogEntry
 from digest.settings import Newsletter
+from digest.web.accounts import publishers
 from digest.web.desk.page import local_time, span, until, utc_time
 from digest.web.desk.typed import ISSUE_FIELDS, ITEM_FIELDS, Field, fields
 from digest.web.desk.words import STATES, action
@@ -102,6 +103,8 @@ class IssuePage:
     findings: tuple[Finding, ...]
     equation: Equation
     log: tuple[Logged, ...]
+    publishers: tuple[str, ...]
+    """Who may approve and send, by name."""
 
     @property
     def blocks(self) -> int:
@@ -168,6 +171,7 @@ def issue_page(
         findings=tuple(findings),
         equation=equation(session, issue.id),
         log=_history(session, issue, newsletter),
+        publishers=publishers(session),
     )
 
 
