@@ -159,6 +159,12 @@ class Service:
             subscription = session.scalar(_waiting_for(token, now))
             return self.newsletters.get(subscription.newsletter) if subscription else None
 
+    def is_confirmed(self, token: str, now: dt.datetime) -> bool:
+        """Whether a confirmation link's button was pressed already, and the subscription stands. Changes nothing."""
+        with self._database.read() as session:
+            subscription = session.scalar(_waiting_for(token, now))
+            return subscription is not None and subscription.state is State.CONFIRMED
+
     def leave(self, token: str, now: dt.datetime) -> Outcome:
         """One click ends a subscription (F-25). Doing it twice is no mistake; the link never gets old."""
         public_id = read_subscription_token(self.token_key, Purpose.LEAVE, token)

@@ -173,7 +173,11 @@ def _confirm_routes(site: Site) -> list[HTTPRouteHandler]:
     @route("/confirm/{token:str}", **_READING)
     def show(token: FromPath[str]) -> Answer:
         info = site.service.awaiting(token, site.clock())
-        return site.button("public/confirm.html", token, newsletter=info) if info else site.old_link()
+        if info is None:
+            return site.old_link()
+        if site.service.is_confirmed(token, site.clock()):
+            return site.page("public/confirmed.html", newsletter=info)
+        return site.button("public/confirm.html", token, newsletter=info)
 
     @post("/confirm/{token:str}", **_DOING)
     def confirm(request: Request[Any, Any, Any], body: RawBody, token: FromPath[str]) -> Answer:

@@ -32,12 +32,15 @@ def test_a_reader_joins_in_two_steps_and_leaves_in_one(tmp_path: Path, database_
             assert get(link)[0] == 200
             assert get(link, **{"Sec-Purpose": "prefetch"})[0] in (200, 204)
         assert count(room) == {State.PENDING: 1}
+        hidden = hidden_fields(get(link)[1])
         assert post(link, {})[0] != 500
         assert count(room) == {State.PENDING: 1}
 
-        room.confirm(READER)
+        pressed = room.confirm(READER)
         assert count(room) == {State.CONFIRMED: 1}
-        room.confirm(READER)
+        # Looking again says that it is done, and pressing an old page's button once more is no mistake.
+        assert get(link)[1] == pressed
+        assert post(link, hidden)[1] == pressed
         assert count(room) == {State.CONFIRMED: 1}
 
 

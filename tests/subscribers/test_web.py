@@ -216,8 +216,12 @@ class TestConfirming:
 
     def test_pressing_twice_shows_the_same_page(self, client, clock, outbox) -> None:
         send_form(client, clock)
-        first, second = (press(client, path(outbox, "confirm_url")) for _ in range(2))
+        link = path(outbox, "confirm_url")
+        proof = hidden(client.get(link), "proof")
+        first, second = (client.post(link, data={"proof": proof}) for _ in range(2))
         assert (first.status_code, first.content) == (second.status_code, second.content)
+        # Whoever opens the link again is told that it is done, and asked for nothing.
+        assert client.get(link).content == first.content
 
     @pytest.mark.parametrize("proof", [None, "", "x" * 64, "another link's"])
     def test_a_program_that_posts_without_having_read_the_page_does_nothing(
