@@ -12,7 +12,7 @@ DEV_STAMP := $(VENV)/.dev-stamp
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(RUN_STAMP) ## Show the whole Thursday on this machine; ONCE=1 ends when every reader has got their issue.
+run: $(RUN_STAMP) ## Show the whole Thursday on this machine; ONCE=1 ends with the last reader, PORT=… is for the pages.
 	$(BIN)/python -m digest demo $(if $(ONCE),--once) $(if $(PORT),--port $(PORT))
 
 test: lint browser ## Lint, then the whole suite.
@@ -40,10 +40,21 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url 
 clean: ## Remove what was made.
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
+# `.venv/bin/digest`, without a build tool, which only the other lock has: a path to here, and a script.
+define COMMAND
+import pathlib, sys, sysconfig
+pathlib.Path(sysconfig.get_path("purelib"), "digest-checkout.pth").write_text(str(pathlib.Path.cwd()) + "\n")
+script = pathlib.Path(sysconfig.get_path("scripts"), "digest")
+script.write_text(f"#!{sys.executable}\nfrom digest.cli import main\n\nmain()\n")
+script.chmod(0o755)
+endef
+export COMMAND
+
 $(RUN_STAMP): requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@test -x $(BIN)/digest || $(BIN)/python -c "$$COMMAND"
 	@touch $@
 
 $(DEV_STAMP): requirements-dev.lock

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,6 +19,9 @@ from digest.wiring import House
 
 log = structlog.get_logger()
 
+BACKLOG = 2048
+"""How many connections may wait to be taken."""
+
 
 @dataclass(frozen=True)
 class Roles:
@@ -28,13 +32,33 @@ class Roles:
     worker: bool = False
 
 
+class CannotListen(Exception):
+    """The pages cannot be served where the settings say; the message says why and what to do."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that takes connections there from now on; for a name with several addresses, the IPv4 one.
+
+    Port 0 is any that is free. Raises `CannotListen`.
+    """
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = min(found, key=lambda one: one[0] is not socket.AF_INET)
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise CannotListen(f"port {port} on {host} is taken; set [web] port") from error
+        raise CannotListen(f"cannot listen on {host}:{port} ({error.strerror}); set [web] host and port") from error
+
+
 class Server(uvicorn.Server):
     """The web server, without signal handlers of its own: a signal ends all roles of the process together."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to serve, and say so."""
         await super().startup(sockets)
-        log.info("pages are served", host=self.config.host, port=self.config.port)
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        log.info("pages are served", host=host, port=port)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -59,30 +83,38 @@ def make_server(house: House, *, port: int | None = None) -> Server:
     return Server(config)
 
 
-async def serve(house: House, roles: Roles, *, stopping: asyncio.Event | None = None) -> None:
-    """Do what the roles say until SIGTERM or SIGINT; transactions under way are then finished (S-14)."""
+async def serve(
+    house: House, roles: Roles, *, door: socket.socket | None = None, stopping: asyncio.Event | None = None
+) -> None:
+    """Do what the roles say until SIGTERM or SIGINT; transactions under way are then finished (S-14).
+
+    `door` is where the pages are served, as `listen` gives it; without one it is opened here, before anything starts.
+    Raises `CannotListen`.
+    """
+    if roles.web and door is None:
+        door = listen(house.settings.web.host, house.settings.web.port)
     stopping = stopping or asyncio.Event()
     on_signals(stopping.set)
     async with contextlib.AsyncExitStack() as stack:
         if roles.scheduler:
             await stack.enter_async_context(_scheduler(house))
         async with asyncio.TaskGroup() as group:
-            if roles.web:
-                group.create_task(_web(make_server(house), stopping))
+            if roles.web and door:
+                group.create_task(_web(make_server(house), door, stopping))
             if roles.worker:
                 group.create_task(house.worker().run(stopping))
             await stopping.wait()
             log.info("stopping", note="what is under way is finished")
 
 
-async def _web(server: Server, stopping: asyncio.Event) -> None:
+async def _web(server: Server, door: socket.socket, stopping: asyncio.Event) -> None:
     async def end() -> None:
         await stopping.wait()
         server.should_exit = True
 
     ender = asyncio.create_task(end())
     try:
-        await server.serve()
+        await server.serve([door])
     finally:
         ender.cancel()
         stopping.set()

@@ -1,21 +1,36 @@
 """The command line as an operator uses it: real processes, exit codes, one clear line."""
 
+import asyncio
+import datetime as dt
+import io
 import json
 import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
+from rich.console import Console
 
+from digest import migrations
+from digest.cli import doctor, issues, printing
+from digest.cli.relay import explained
 from digest.demo.catcher import Catcher
+from digest.mail.smtp import Interrupted, Limits, open_session
+from digest.models import Issue
 from digest.sample import SampleBlog
+from digest.settings import Smtp
 from digest.wiring import utc_now
+from subscribers.db import Database
+from tests.issues.newsroom import make_newsletter
 
 
 class Desk:
@@ -102,6 +117,27 @@ def test_init_never_overwrites(empty: Desk) -> None:
     assert (empty.folder / "digest.keys").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize(("there", "missing"), [("digest.toml", "digest.keys"), ("digest.keys", "digest.toml")])
+def test_init_writes_what_is_missing_and_keeps_the_rest(empty: Desk, there: str, missing: str) -> None:
+    (empty.folder / there).write_text("mine")
+    assert f"{there} is there, kept; wrote {missing}" in empty("init")
+    assert (empty.folder / there).read_text() == "mine"
+    assert (empty.folder / missing).stat().st_size > 0
+
+
+def test_what_cannot_be_written_is_said_in_one_line(desk: Desk) -> None:
+    (desk.folder / "file").write_text("in the way")
+    assert desk("init", "file/below", code=1).startswith("file/below cannot be written: ")
+    assert "cannot be written: " in desk("keys", "make", code=1, DIGEST_KEYS="file/digest.keys")
+    desk("gather")
+    desk("draft")
+    assert desk("preview", "--to", "file", code=1).startswith("file cannot be written: ")
+
+
+def test_the_version_is_printed(empty: Desk) -> None:
+    assert re.fullmatch(r"digest \d+\.\d+\.\d+\n", empty("--version"))
+
+
 def test_a_wrong_configuration_starts_nothing(empty: Desk) -> None:
     empty("init")
     said = empty("up", code=1, DIGEST_WEB_PORT="many", DIGEST_FETCH_INTERVAL="often")
@@ -127,10 +163,11 @@ def test_a_thursday_by_hand(desk: Desk) -> None:
     desk("preview", name, "--to", "out")
     assert (desk.folder / "out" / f"{name.replace('/', '-')}.html").read_text().startswith("<!doctype html>")
     assert "only an approved issue" in desk("send", name, "--now", code=1)
-    desk("approve", name)
+    assert "; its hour was " in desk("approve", name)
     said = desk("send", name, "--now")
+    assert "1 of 1 readers settled\n" in said
     assert "audience 1 = 1 accepted + 0 rejected + 0 excluded + 0 unknown" in said
-    desk("send", name, "--now")
+    assert "was sent before; nothing was done" in desk("send", name, "--now")
     status = json.loads(desk("status", name, "--json"))
     assert {key: status[key] for key in ("audience", "accepted", "queued", "state")} == {
         "audience": 1,
@@ -141,6 +178,17 @@ def test_a_thursday_by_hand(desk: Desk) -> None:
     assert [caught.recipient for caught in desk.catcher.caught] == ["reader@readers.example"]  # type: ignore[attr-defined]
 
 
+def test_without_an_issue_it_says_how_one_is_opened(desk: Desk) -> None:
+    assert desk("show", code=1) == "watchdog has no issue yet; `digest draft` opens one.\n"
+    desk("draft")
+    assert "There is no issue watchdog/2020-W01; the newest is" in desk("show", "watchdog/2020-W01", code=1)
+    said = desk("show")
+    assert said.count("UTC") == 1
+    # Nothing was gathered, so the issue is held for several reasons, each a line of its own.
+    assert re.search(r"^hold reason: .+\n  \S", said, re.MULTILINE)
+    assert re.search(r"^why: .+\n  \S", desk("status"), re.MULTILINE)
+
+
 def test_schedule_prints_local_and_utc(desk: Desk) -> None:
     sends = json.loads(desk("schedule", "--json", "--count", "3"))["watchdog"]
     assert len(sends) == 3
@@ -149,11 +197,117 @@ def test_schedule_prints_local_and_utc(desk: Desk) -> None:
 
 def test_doctor_finds_a_relay_that_is_not_there(desk: Desk) -> None:
     assert "hard subjects" in desk("doctor")
-    assert "WRONG" in desk("doctor", code=1, DIGEST_SMTP_URL="smtp+plain://127.0.0.1:1")
+    said = desk("doctor", code=1, DIGEST_SMTP_URL="smtp+plain://127.0.0.1:1")
+    assert re.search(r"^WRONG +relay +127\.0\.0\.1:1: nothing listens on that port; see \[smtp\] url \(", said, re.M)
+
+
+def test_doctor_makes_no_database_and_knows_no_sources_yet(desk: Desk) -> None:
+    said = desk("doctor")
+    assert "not made yet; `digest up` makes it" in said
+    assert re.search(r"sources +not read yet", said)
+    assert not (desk.folder / "digest.db").exists()
+    desk("draft")
+    assert re.search(r"sources +not read yet", desk("doctor"))
+    desk("gather")
+    assert "1 of 1 were read" in desk("doctor")
+
+
+def test_doctor_says_what_is_wrong_with_a_database_and_leaves_it(desk: Desk) -> None:
+    (desk.folder / "digest.db").write_bytes(b"no database at all " * 100)
+    said = desk("doctor", code=1)
+    assert re.search(r"^WRONG +database .*cannot be reached or opened", said, re.MULTILINE)
+    assert "sources" not in said
+    assert (desk.folder / "digest.db").read_bytes() == b"no database at all " * 100
+    said = desk("doctor", code=1, DIGEST_DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
+    assert re.search(r"^WRONG +database ", said, re.MULTILINE)
+    assert "is not there; make it" in desk("doctor", code=1, DIGEST_DATABASE_URL="sqlite:///nowhere/digest.db")
+
+
+def test_doctor_says_that_a_database_is_read_only(tmp_path: Path, sqlite_url: str) -> None:
+    # Not by the file's mode: the tests may run as root, whom no mode stops.
+    with closing(Database(sqlite_url)) as made:
+        migrations.upgrade(made)
+    with closing(Database(f"sqlite:///file:{tmp_path}/digest.db?mode=ro&uri=true")) as database:
+        good, _, said = doctor._looked("database", lambda: doctor._database(database))
+    assert not good
+    assert "readonly" in said
+
+
+def test_text_from_outside_is_printed_as_it_is(desk: Desk) -> None:
+    desk("gather")
+    desk("draft")
+    with sqlite3.connect(desk.folder / "digest.db") as connection:
+        connection.execute("UPDATE items SET headline = ?", ("[/nope] :smile: \x1b[31mred\x9b [fetch] allow_private",))
+        connection.execute("UPDATE issues SET subject = ?", ("[bold]a[/x] \x1b]0;title\x07",))
+    connection.close()
+    said = desk("show")
+    assert "[/nope] :smile: [31mred [fetch] allow_private" in said
+    assert "subject: [bold]a[/x] ]0;title\n" in said
+    assert "\x1b" not in said
+
+
+def test_on_a_narrow_terminal_long_addresses_are_folded_and_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    terminal = Console(
+        file=screen, width=80, force_terminal=True, color_system=None, markup=False, emoji=False, highlight=False
+    )
+    monkeypatch.setattr(printing, "out", terminal)
+    addresses = [f"https://www.example.org/{'a-long-way/' * 8}{number}" for number in range(2)]
+    printing.print_table(("source", "new"), [(address, 1) for address in addresses])
+    lines = screen.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    # The second column stands in the first line of each row; what is folded goes on below it.
+    assert "".join(line.split()[0] for line in lines[1:] if line.strip()) == "".join(addresses)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("smtps://{at}", "it speaks no TLS there; smtp:// is for port 587"),
+        ("smtp://{at}", "it offers no STARTTLS"),
+        ("smtp+plain://user:word@{at}", "it takes no user and password there"),
+        ("smtp+plain://127.0.0.1:1", "nothing listens on that port"),
+        ("smtps://nobody.invalid", "no machine is known by that name"),
+    ],
+)
+def test_a_relay_s_failure_is_said_in_words(url: str, words: str) -> None:
+    with Catcher() as catcher:
+        smtp = Smtp(url=url.format(at=f"127.0.0.1:{catcher.smtp_port}"))
+        with pytest.raises(Interrupted) as failure:
+            asyncio.run(open_session(smtp, Limits(connect=10)))
+    said = explained(smtp, failure.value)
+    assert said.startswith(f"{smtp.host}:{smtp.port}: {words}")
+    assert "; see [smtp] url (" in said
+    assert "word@" not in said
+
+
+HOUR = dt.datetime(2026, 11, 19, 9, 0, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [
+        (HOUR - dt.timedelta(seconds=1), " and goes out on Thursday 2026-11-19 at 10:00 CET"),
+        (HOUR, "; its hour was Thursday 2026-11-19 at 10:00 CET, so it goes out now"),
+        (HOUR + dt.timedelta(days=4), "so it goes out now"),
+    ],
+)
+def test_an_approval_promises_no_hour_that_is_past(now: dt.datetime, words: str) -> None:
+    newsletter = make_newsletter().model_copy(update={"timezone": ZoneInfo("Europe/Prague")})
+    issue = Issue(newsletter="watchdog", week="2026-W47", send_at=HOUR)
+    assert words in issues.when_it_goes(issue, newsletter, now)
 
 
 def test_a_desk_user_gets_a_password_and_no_weak_one(desk: Desk) -> None:
-    desk("users", "add", "maria", "--address", "maria@desk.example", DIGEST_USER_PASSWORD="a long pass phrase")
+    said = desk("users", "add", "maria", "--address", "maria@desk.example", DIGEST_USER_PASSWORD="a long pass phrase")
+    assert "as publisher" in said
+    assert "the desk's first user" in said
+    # What is wrong with a name or an address is said before a password is asked for: here nobody could type one.
+    assert "somebody called 'maria'" in desk("users", "add", "Maria", code=1)
+    assert "A name has" in desk("users", "add", "a b", code=1)
+    assert "password" not in desk("users", "add", "boris", "--address", "no address", code=1)
+    assert "as editor" in desk("users", "add", "boris", DIGEST_USER_PASSWORD="a long pass phrase")
+    assert "as admin" in desk("users", "add", "chiara", "--role", "admin", DIGEST_USER_PASSWORD="a long pass phrase")
     assert "already" in desk("users", "add", "maria", code=1, DIGEST_USER_PASSWORD="a long pass phrase")
     desk("users", "password", "maria", DIGEST_USER_PASSWORD="another pass phrase")
     assert "no desk user" in desk("users", "password", "nobody", code=1, DIGEST_USER_PASSWORD="another pass phrase")
@@ -193,6 +347,15 @@ def test_up_serves_pages_and_ends_on_sigterm(desk: Desk) -> None:
         said, _ = running.communicate(timeout=30)
     assert running.returncode == 0, said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("role", ["up", "web"])
+def test_a_port_in_use_starts_nothing(desk: Desk, role: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = desk(role, code=1, DIGEST_WEB_PORT=str(port))
+    assert said == f"port {port} on 127.0.0.1 is taken; set [web] port\n"
+    assert not (desk.folder / "digest.db").exists()
 
 
 def test_a_web_process_needs_no_private_key_and_a_worker_does(desk: Desk) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
-from digest.cli import issues, people, roles, sending, setup
+import sqlalchemy as sa
+
+from digest.cli import doctor, issues, people, roles, sending, setup
 from digest.cli.context import EXPECTED, app
+from digest.cli.printing import plain
 
 __all__ = ["app", "main"]
 
-REGISTERED = (issues, sending, people, roles, setup)
+REGISTERED = (issues, sending, people, roles, setup, doctor)
 
 
 def main() -> None:
@@ -17,5 +21,11 @@ def main() -> None:
     try:
         app()
     except EXPECTED as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(1)
+        _fail(str(error))
+    except sa.exc.OperationalError as error:
+        _fail(f"The database cannot be worked with: {error.orig}")
+
+
+def _fail(why: str) -> NoReturn:
+    sys.stderr.write(f"{plain(why).rstrip()}\n")
+    sys.exit(1)

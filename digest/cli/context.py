@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
-from collections.abc import Iterable, Sequence
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import sqlalchemy as sa
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from digest.cli.logs import set_up_logs
+from digest.cli.printing import say
 from digest.configuration import BadSettings, load
 from digest.issues.outcomes import Done, Refused
+from digest.mail.render import BadTemplate
+from digest.mail.render_words import BadWords
 from digest.migrations import BadDatabase
 from digest.models import Issue
+from digest.run import CannotListen
 from digest.settings import Newsletter, Settings
 from digest.web.accounts import BadAccount
 from digest.weeks import Week
@@ -32,7 +36,18 @@ class Failed(Exception):
     """A command did not do what was asked; the message is the line that the operator reads."""
 
 
-EXPECTED = (Failed, BadSettings, BadKeys, BadDatabase, BadAccount, NeedsPrivateKey, WrongKeys)
+EXPECTED = (
+    Failed,
+    BadSettings,
+    BadKeys,
+    BadDatabase,
+    BadAccount,
+    BadTemplate,
+    BadWords,
+    CannotListen,
+    NeedsPrivateKey,
+    WrongKeys,
+)
 """What ends a command with exit code 1 and its own words."""
 
 app = typer.Typer(
@@ -44,7 +59,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-out = Console(highlight=False, soft_wrap=True)
+ROLES = frozenset({"up", "web", "scheduler", "worker"})
+"""The commands that run until they are stopped: what they do by the way is written to their log."""
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 IssueName = Annotated[
     str | None,
@@ -65,15 +82,35 @@ class Chosen:
 chosen = Chosen()
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        say(f"digest {version()}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
+    context: typer.Context,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="The digest.toml; else DIGEST_CONFIG, else ./digest.toml.")
     ] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version, and end.", callback=_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Remember what was said before the command."""
     chosen.config = config
-    set_up_logs()
+    set_up_logs(quiet=context.invoked_subcommand not in ROLES)
+
+
+def version() -> str:
+    """The version of this program, also where it runs from a checkout that was never installed."""
+    try:
+        return metadata.version("watchdog-digest")
+    except metadata.PackageNotFoundError:
+        project = Path(__file__).resolve().parents[2] / "pyproject.toml"
+        found: str = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]
+        return found
 
 
 def settings() -> Settings:
@@ -114,9 +151,12 @@ def find_issue(built: House, name: str | None) -> tuple[Issue, Newsletter]:
         query = query.where(Issue.week == str(parse_week(week)))
     with built.database.read() as session:
         issue = session.scalars(query.order_by(Issue.week.desc()).limit(1)).one_or_none()
-    if issue is None:
-        raise Failed(f"There is no issue {name or slug}; `digest draft` opens one.")
-    return issue, newsletter
+        newest = session.scalar(sa.select(Issue.week).where(Issue.newsletter == slug).order_by(Issue.week.desc()))
+    if issue is not None:
+        return issue, newsletter
+    if newest is None:
+        raise Failed(f"{slug} has no issue yet; `digest draft` opens one.")
+    raise Failed(f"There is no issue {slug}/{week}; the newest is {slug}/{newest}.")
 
 
 def parse_week(text: str) -> Week:
@@ -131,18 +171,13 @@ def settle(result: Done | Refused, done: str) -> None:
     """Print what was done. Raises `Failed` where it was refused."""
     if isinstance(result, Refused):
         raise Failed(result.reason)
-    out.print(f"{done} {result.note}".strip())
+    say(f"{done} {result.note}".strip())
 
 
-def print_json(value: Any) -> None:
-    """Print a value for programs."""
-    out.print_json(json.dumps(value, default=str), indent=2, highlight=False)
-
-
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
-    """Print rows for people."""
-    table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for row in rows:
-        table.add_row(*(str(cell) if cell is not None else "" for cell in row))
-    # A table in a file or a pipe is as wide as it needs to be.
-    (out if out.is_terminal else Console(width=200, highlight=False)).print(table)
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """A block that writes there. Raises `Failed` where that cannot be done."""
+    try:
+        yield
+    except OSError as error:
+        raise Failed(f"{path} cannot be written: {error.strerror}.") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,12 +22,11 @@ from digest.cli.context import (
     house,
     newsletters,
     operator,
-    out,
     parse_week,
-    print_json,
-    print_table,
     settle,
+    writing,
 )
+from digest.cli.printing import indented, one_line, out, print_json, print_table, say
 from digest.gather.refresh import SourceReport, refresh
 from digest.issues import checks, control, log
 from digest.issues.draft import draft as open_draft
@@ -36,6 +36,7 @@ from digest.issues.plan import next_sends
 from digest.mail.outbox import TEST
 from digest.models import Issue, Item, User
 from digest.settings import Newsletter
+from digest.web.accounts import clean_name
 from digest.wiring import House
 
 
@@ -59,7 +60,7 @@ def gather(newsletter: NewsletterName = None, as_json: Json = False) -> None:
 def _gather(built: House, newsletter: Newsletter, *, quiet: bool) -> list[SourceReport]:
     def said(report: SourceReport) -> None:
         if not quiet and not out.is_terminal:
-            out.print(f"read {report.url}: {report.reason or 'fine'}")
+            say(f"read {report.url}: {report.reason or 'fine'}")
 
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), transient=True, console=out
@@ -90,9 +91,9 @@ def draft(
         print_json([{**asdict(one), "state": one.state.value} for one in done])
         return
     for one in done:
-        out.print(f"{one.name}: {'opened' if one.created else 'stands'} with {one.items} stories, {one.state.value}")
+        say(f"{one.name}: {'opened' if one.created else 'stands'} with {one.items} stories, {one.state.value}")
         for reason in one.reasons:
-            out.print(f"  held: {reason}")
+            say(f"  held: {one_line(reason)}")
 
 
 @app.command()
@@ -108,7 +109,7 @@ def show(issue: IssueName = None, as_json: Json = False) -> None:
         return
     for key in ("name", "state", "hold_reason", "send_at", "subject", "preheader", "introduction"):
         if shown[key]:
-            out.print(f"{key.replace('_', ' ')}: {shown[key]}")
+            say(f"{key.replace('_', ' ')}: {indented(shown[key])}")
     columns = ("#", "id", "in", "section", "headline")
     rows = [
         (number, one["id"], "yes" if one["included"] else "no", one["section"] or "–", one["headline"])
@@ -123,7 +124,7 @@ def _shown(issue: Issue, items: Sequence[Item], newsletter: Newsletter) -> dict[
         "state": issue.state.value,
         "hold_reason": issue.hold_reason,
         "window": [issue.window_start.isoformat(), issue.window_end.isoformat()],
-        "send_at": f"{issue.send_at.astimezone(newsletter.timezone):%Y-%m-%d %H:%M %Z} ({issue.send_at:%H:%M} UTC)",
+        "send_at": _local_and_utc(issue.send_at, newsletter),
         "revision": issue.revision,
         "approved_by": issue.approved_by,
         "subject": issue.subject,
@@ -143,6 +144,12 @@ def _shown(issue: Issue, items: Sequence[Item], newsletter: Newsletter) -> dict[
     }
 
 
+def _local_and_utc(at: dt.datetime, newsletter: Newsletter) -> str:
+    local = at.astimezone(newsletter.timezone)
+    in_utc = "" if local.tzname() == "UTC" else f" ({at:%Y-%m-%d %H:%M} UTC)"
+    return f"{local:%Y-%m-%d %H:%M %Z}{in_utc}"
+
+
 @app.command()
 def preview(
     issue: IssueName = None,
@@ -155,13 +162,15 @@ def preview(
         examined = checks.examine(session, found.id, newsletter, built.renderer, base_url=built.settings.web.base_url)
     if examined.rendered is None:
         raise Failed("; ".join(finding.why for finding in examined.blocking))
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     stem = found.name.replace("/", "-")
     for suffix, text in ((".html", examined.rendered.html), (".txt", examined.rendered.text)):
         path = folder / f"{stem}{suffix}"
-        path.write_text(text, encoding="utf-8")
-        out.print(f"wrote {path}")
-    out.print(f"subject: {examined.rendered.subject}")
+        with writing(path):
+            path.write_text(text, encoding="utf-8")
+        say(f"wrote {path}")
+    say(f"subject: {examined.rendered.subject}")
 
 
 @app.command()
@@ -175,7 +184,7 @@ def check(issue: IssueName = None, as_json: Json = False) -> None:
     elif findings:
         print_table(("", "where", "why", "what to do"), [(f.level, f.where, f.why, f.fix) for f in findings])
     else:
-        out.print(f"{found.name}: nothing to say against it")
+        say(f"{found.name}: nothing to say against it")
     if any(finding.level == "blocks" for finding in findings):
         raise Failed(f"{found.name} cannot go out like this.")
 
@@ -195,7 +204,7 @@ def send_test(
     found, newsletter = find_issue(built, issue)
     built.vault.prepare()
     with built.database.write() as session:
-        user = session.scalars(sa.select(User).where(User.name == to)).one_or_none()
+        user = session.scalars(sa.select(User).where(User.name == clean_name(to))).one_or_none()
         if user is None or user.address_sealed is None:
             raise Failed(f"There is no desk user {to!r} with an address; `digest users add` makes one.")
         examined = checks.examine(session, found.id, newsletter, built.renderer, base_url=built.settings.web.base_url)
@@ -211,7 +220,7 @@ def send_test(
             now=built.clock(),
         )
         log.append(session, at=built.clock(), who=operator(), action="test-send", about=found.name)
-    out.print(f"{found.name} waits in the outbox for {to}; a worker sends it")
+    say(f"{found.name} waits in the outbox for {to}; a worker sends it")
 
 
 @app.command()
@@ -229,8 +238,15 @@ def approve(issue: IssueName = None) -> None:
             findings=findings,
             expected_revision=found.revision,
         )
-    local = found.send_at.astimezone(newsletter.timezone)
-    settle(result, f"{found.name} is approved and goes out on {local:%A %Y-%m-%d at %H:%M %Z}.")
+    settle(result, f"{found.name} is approved{when_it_goes(found, newsletter, built.clock())}.")
+
+
+def when_it_goes(issue: Issue, newsletter: Newsletter, now: dt.datetime) -> str:
+    """What becomes of an approved issue: the end of a sentence. One that is approved late goes out all the same."""
+    hour = f"{issue.send_at.astimezone(newsletter.timezone):%A %Y-%m-%d at %H:%M %Z}"
+    if now < issue.send_at:
+        return f" and goes out on {hour}"
+    return f"; its hour was {hour}, so it goes out now, by `digest up` or by `digest send`"
 
 
 @app.command()

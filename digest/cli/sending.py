@@ -10,19 +10,8 @@ import sqlalchemy as sa
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from digest.cli.context import (
-    Failed,
-    IssueName,
-    Json,
-    app,
-    find_issue,
-    house,
-    operator,
-    out,
-    print_json,
-    print_table,
-    settle,
-)
+from digest.cli.context import Failed, IssueName, Json, app, find_issue, house, operator, settle
+from digest.cli.printing import indented, out, print_json, print_table, say
 from digest.issues import control
 from digest.issues.outcomes import Done, Refused
 from digest.issues.publish import publish
@@ -60,16 +49,20 @@ def send(
     )
     if isinstance(published, Refused):
         raise Failed(published.reason)
-    out.print(f"{found.name}: {published.audience} readers")
+    if published.already and _state(built, found.id) is IssueState.SENT:
+        say(f"{found.name} was sent before; nothing was done")
+        _print_equation(found.name, IssueState.SENT, _books(built, found.id))
+        return
+    say(f"{found.name}: {published.audience} readers")
     run = asyncio.run(_send_and_watch(built, worker, found.id, newsletter.slug))
     books = _books(built, found.id)
     _print_equation(found.name, _state(built, found.id), books)
     if run is None and not books.closes:
-        out.print("Another process is sending it; `digest status` shows how it goes.")
+        say("Another process is sending it; `digest status` shows how it goes.")
     if run is not None and run.stopped:
         raise Failed(f"Sending stopped: {run.stopped}. Call `digest send` again, or let `digest up` go on with it.")
     if books.deferred:
-        out.print("Deferred readers are tried again by `digest up` or `digest worker`, or by calling this again later.")
+        say("Deferred readers are tried again by `digest up` or `digest worker`, or by calling this again later.")
 
 
 async def _send_and_watch(built: House, worker: Worker, issue_id: int, slug: str) -> Run | None:
@@ -81,6 +74,8 @@ async def _send_and_watch(built: House, worker: Worker, issue_id: int, slug: str
         return await worker.send_issue(issue_id, slug, stopping)
     finally:
         watcher.cancel()
+        if not out.is_terminal:
+            say(_progress(await asyncio.to_thread(_books, built, issue_id)))
 
 
 async def _watch(built: House, issue_id: int) -> None:
@@ -90,11 +85,18 @@ async def _watch(built: House, issue_id: int) -> None:
         task = bar.add_task("sending")
         while True:
             books = await asyncio.to_thread(_books, built, issue_id)
-            settled = books.accepted + books.rejected + books.excluded + books.unknown
-            bar.update(task, total=books.audience, completed=settled)
+            bar.update(task, total=books.audience, completed=_settled(books))
             if not out.is_terminal:
-                out.print(f"{settled} of {books.audience} readers settled")
+                say(_progress(books))
             await asyncio.sleep(0.5 if out.is_terminal else 10)
+
+
+def _settled(books: Equation) -> int:
+    return books.accepted + books.rejected + books.excluded + books.unknown
+
+
+def _progress(books: Equation) -> str:
+    return f"{_settled(books)} of {books.audience} readers settled"
 
 
 @app.command()
@@ -134,7 +136,7 @@ def status(issue: IssueName = None, as_json: Json = False) -> None:
         return
     _print_equation(found.name, found.state, books)
     if found.hold_reason:
-        out.print(f"why: {found.hold_reason}")
+        say(f"why: {indented(found.hold_reason)}")
     _print_unknown(built, found.id)
 
 
@@ -149,14 +151,14 @@ def _state(built: House, issue_id: int) -> IssueState:
 
 
 def _print_equation(name: str, state: IssueState, books: Equation) -> None:
-    out.print(f"{name}: {state.value}")
+    say(f"{name}: {state.value}")
     sides = (
         f"{books.accepted} accepted + {books.rejected} rejected + {books.excluded} excluded + {books.unknown} unknown"
     )
     sign = "=" if books.closes else "≠"
-    out.print(f"  audience {books.audience} {sign} {sides}")
+    say(f"  audience {books.audience} {sign} {sides}")
     if books.queued or books.deferred or books.committing:
-        out.print(f"  under way: {books.queued} queued, {books.deferred} deferred, {books.committing} committing")
+        say(f"  under way: {books.queued} queued, {books.deferred} deferred, {books.committing} committing")
 
 
 def _print_unknown(built: House, issue_id: int) -> None:

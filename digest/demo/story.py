@@ -28,7 +28,7 @@ from digest.issues.outcomes import Refused
 from digest.issues.publish import Published, publish
 from digest.mail.ledger import Equation, equation
 from digest.models import Issue
-from digest.run import Roles, serve
+from digest.run import CannotListen, Roles, listen, serve
 from digest.sample import SampleBlog
 from digest.settings import Newsletter, Settings
 from digest.web.accounts import add_user
@@ -40,6 +40,8 @@ Say = Callable[[str], None]
 
 READERS = ("ada@readers.example", "boris@readers.example", "chiara@readers.example")
 EDITOR = "editor"
+HOST = "127.0.0.1"
+USUAL_PORT = 8000
 PATIENCE = 30.0
 """Seconds to wait for mail that should take one."""
 
@@ -55,6 +57,8 @@ class Stage:
     house: House
     blog: SampleBlog
     catcher: Catcher
+    door: socket.socket
+    """Where the pages are served."""
     password: str
     say: Say
 
@@ -69,15 +73,17 @@ class Stage:
         return self.house.settings.web.base_url
 
 
-def run_demo(*, once: bool, port: int, say: Say) -> bool:
+def run_demo(*, once: bool, port: int | None, say: Say) -> bool:
     """Play the story; with `once` end then, else go on serving until stopped.
 
-    Returns whether every reader got exactly one issue.
+    `port` is for the pages, 0 any that is free; none: the usual one, or another where it is taken. Returns whether
+    every reader got exactly one issue. Raises `CannotListen` where the port that was asked for is taken.
     """
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="digest-demo-")))
-        stage = _set(stack, folder, port, say)
-        stopping = stack.enter_context(_served(stage.house))
+        door = stack.enter_context(_door(port, say))
+        stage = _set(stack, folder, door, say)
+        stopping = stack.enter_context(_served(stage))
         try:
             good = _play(stage)
         except Stuck as error:
@@ -91,7 +97,7 @@ def run_demo(*, once: bool, port: int, say: Say) -> bool:
     return good
 
 
-def _set(stack: contextlib.ExitStack, folder: Path, port: int, say: Say) -> Stage:
+def _set(stack: contextlib.ExitStack, folder: Path, door: socket.socket, say: Say) -> Stage:
     now = dt.datetime.now(dt.UTC)
     catcher = stack.enter_context(Catcher())
     write_keys(folder / "digest.keys", make_keys())
@@ -99,14 +105,14 @@ def _set(stack: contextlib.ExitStack, folder: Path, port: int, say: Say) -> Stag
     calendar = _settings(folder, "http://127.0.0.1/", "http://127.0.0.1/", 0, 25).newsletters["watchdog"].calendar
     window = calendar.window(calendar.drafting(now))
     blog = stack.enter_context(SampleBlog(now=window.end, since=window.start))
-    settings = _settings(folder, blog.feed, blog.trouble_feed, _free(port), catcher.smtp_port)
+    settings = _settings(folder, blog.feed, blog.trouble_feed, door.getsockname()[1], catcher.smtp_port)
     house = build(settings)
     stack.callback(house.database.close)
     password = secrets.token_urlsafe(12)
     house.vault.prepare()
     with house.database.write() as session:
         add_user(session, house.vault, EDITOR, password, "admin", "editor@newsroom.example", house.clock())
-    return Stage(house, blog, catcher, password, say)
+    return Stage(house, blog, catcher, door, password, say)
 
 
 def _settings(folder: Path, feed: str, trouble: str, port: int, smtp_port: int) -> Settings:
@@ -120,23 +126,29 @@ def _settings(folder: Path, feed: str, trouble: str, port: int, smtp_port: int) 
     }
     data = {
         "newsletters": {"watchdog": watchdog},
-        "web": {"base_url": f"http://127.0.0.1:{port}", "port": port},
+        "web": {"base_url": f"http://{HOST}:{port}", "host": HOST, "port": port},
         "smtp": {"url": f"smtp+plain://127.0.0.1:{smtp_port}"},
         "fetch": {"allow_private": ["127.0.0.1"], "delay": 0},
     }
     return parse(data, {}, folder / "digest.toml")
 
 
-def _free(port: int) -> int:
-    """The port that was asked for, or any other where that one is taken."""
-    for wanted in (port, 0):
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", wanted)) as probe:
-            return int(probe.getsockname()[1])
-    raise Stuck("no port is free on this machine")
+def _door(port: int | None, say: Say) -> socket.socket:
+    if port is not None:
+        try:
+            return listen(HOST, port)
+        except CannotListen as error:
+            raise CannotListen(f"port {port} on {HOST} cannot be had; ask for another, or for 0: any") from error
+    try:
+        return listen(HOST, USUAL_PORT)
+    except CannotListen:
+        door = listen(HOST, 0)
+        say(f"Port {USUAL_PORT} is taken; the pages are on port {door.getsockname()[1]} instead.")
+        return door
 
 
 @contextlib.contextmanager
-def _served(house: House) -> Iterator[threading.Event]:
+def _served(stage: Stage) -> Iterator[threading.Event]:
     """Pages and sending, as `digest up` has them, in a thread; ends with the block."""
     over = threading.Event()
     loop = asyncio.new_event_loop()
@@ -144,13 +156,15 @@ def _served(house: House) -> Iterator[threading.Event]:
 
     def work() -> None:
         with contextlib.closing(loop):
-            loop.run_until_complete(serve(house, Roles(web=True, worker=True), stopping=stopping))
+            loop.run_until_complete(
+                serve(stage.house, Roles(web=True, worker=True), door=stage.door, stopping=stopping)
+            )
         over.set()
 
     thread = threading.Thread(target=work, name="digest up")
     thread.start()
     try:
-        _wait_for_pages(house.settings.web.base_url)
+        _wait_for_pages(stage.base)
         yield over
     finally:
         if thread.is_alive():

@@ -1,0 +1,63 @@
+"""How commands print. What comes from outside (headlines, addresses, a relay's words) is text, and never more."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+WIDEST = 10_000
+"""Columns of a table that goes to a file or a pipe: it is as wide as it needs to be, and nothing is folded."""
+# They reorder what stands around them, so that a line can read as something it is not.
+_REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+out = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+"""Standard output. Print to it by `say`, `print_table` and `print_json`."""
+
+
+def plain(text: str) -> str:
+    """A text without the characters that steer a terminal; its lines stay."""
+    kept = (char for char in text.expandtabs(4) if char == "\n" or not _steers(char))
+    return "".join(kept)
+
+
+def one_line(text: str) -> str:
+    """A text for a cell of a table or the middle of a sentence: its lines joined, nothing in it that steers."""
+    return " ".join(plain(" ".join(text.splitlines())).split())
+
+
+def indented(text: str) -> str:
+    """A text of several lines, for standing behind a label: what follows the first line is set in."""
+    return "\n  ".join(line for line in (one_line(part) for part in text.splitlines()) if line)
+
+
+def say(text: str = "") -> None:
+    """Print a line for people."""
+    out.print(Text(plain(text)))
+
+
+def print_json(value: Any) -> None:
+    """Print a value for programs."""
+    out.print_json(json.dumps(value, default=str), indent=2, highlight=False)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
+    """Print rows for people. On a terminal long words are folded, so that two addresses never look the same."""
+    heads = (Column(Text(name), overflow="fold") for name in columns)
+    heading = None if title is None else Text(one_line(title))
+    table = Table(*heads, title=heading, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for row in rows:
+        table.add_row(*(Text("" if cell is None else one_line(str(cell))) for cell in row))
+    if out.is_terminal:
+        out.print(table, soft_wrap=False)
+    else:
+        Console(width=WIDEST, markup=False, emoji=False, highlight=False).print(table)
+
+
+def _steers(char: str) -> bool:
+    return unicodedata.category(char) == "Cc" or char in _REORDERING
