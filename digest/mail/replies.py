@@ -131,6 +131,8 @@ def without(text: str, recipient: str) -> str:
     """A reply without the reader it was about, whether it names them whole, coded, or by the local part alone."""
     local = recipient.rpartition("@")[0]
     for known in (recipient, recipient.replace("@", "=40"), local):
+        if known.lower() not in text.lower():
+            continue  # A pattern a reader would be the dearest part of sending to them.
         text = re.sub(rf"(?<![\w]){re.escape(known)}(?![\w])", "<address>", text, flags=re.IGNORECASE)
     return text
 
