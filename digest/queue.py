@@ -7,7 +7,6 @@ ledger makes even a doubled one harmless.
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -72,7 +71,9 @@ class Worker:
             except* Exception as errors:
                 # A fault that this issue alone has must not keep the others back.
                 log.exception("an issue cannot be sent", issue=issue_id)
-                await asyncio.to_thread(self._pause, issue_id, f"a fault of ours: {errors.exceptions[0]!r}")
+                # Its name alone is stored: what a fault says may hold whatever it failed on, an address included.
+                kind = type(errors.exceptions[0]).__name__
+                await asyncio.to_thread(self._pause, issue_id, f"a fault of ours ({kind}); the log has it whole")
         return last
 
     def _pause(self, issue_id: int, reason: str) -> None:
@@ -116,13 +117,13 @@ class Worker:
         return wait
 
     def _letters_due(self) -> bool:
-        query = sa.select(Delivery.id).where(ledger.IS_LETTER, *_due(self.engine.clock())).limit(1)
+        query = sa.select(Delivery.id).where(ledger.IS_LETTER, *ledger.due(self.engine.clock())).limit(1)
         with self.database.read() as session:
             return session.scalar(query) is not None
 
     def _issues_due(self) -> list[tuple[int, str]]:
         mine = sa.and_(Delivery.issue_id == Issue.id, ledger.IS_ISSUE)
-        due = sa.exists().where(mine, *_due(self.engine.clock()))
+        due = sa.exists().where(mine, *ledger.due(self.engine.clock()))
         waiting = sa.exists().where(mine, Delivery.state.in_(ledger.OPEN))
         unsettled = sa.exists().where(mine, Delivery.state.in_((*ledger.OPEN, DeliveryState.COMMITTING)))
         goes_out = sa.and_(Issue.state == IssueState.SENDING, sa.or_(due, ~waiting))
@@ -131,10 +132,6 @@ class Worker:
         query = sa.select(Issue.id, Issue.newsletter).where(sa.or_(goes_out, to_close)).order_by(Issue.id)
         with self.database.read() as session:
             return [(issue_id, slug) for issue_id, slug in session.execute(query)]
-
-
-def _due(now: dt.datetime) -> tuple[sa.ColumnElement[bool], ...]:
-    return (Delivery.state.in_(ledger.OPEN), Delivery.due_at <= now)
 
 
 async def _pause(seconds: float, stopping: asyncio.Event) -> None:

@@ -1,8 +1,6 @@
-"""Who gets an issue. What the mail side asks when an audience is frozen, and again just before each final dot."""
+"""Who gets an issue: what the issue side asks when an audience is frozen. And where a letter to somebody goes."""
 
 from __future__ import annotations
-
-from collections.abc import Collection
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -17,17 +15,6 @@ def audience(newsletter: str) -> sa.Select[int, int]:
     return sa.select(Subscription.id.label("subscription_id"), Subscription.subscriber_id).where(
         Subscription.newsletter == newsletter, Subscription.state == State.CONFIRMED
     )
-
-
-def still_wanted(session: Session, subscription_ids: Collection[int]) -> set[int]:
-    """Those of the subscriptions that are confirmed at this moment.
-
-    Ask with few at a time (hundreds): both databases bound how many parameters a statement may have.
-    """
-    query = sa.select(Subscription.id).where(
-        Subscription.id.in_(subscription_ids), Subscription.state == State.CONFIRMED
-    )
-    return set(session.scalars(query))
 
 
 def address_of(session: Session, vault: Vault, subscriber_id: int) -> str | None:

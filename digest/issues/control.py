@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 from digest.issues import log
 from digest.issues.outcomes import Done, Finding, Refused
 from digest.issues.text import one_line
-from digest.models import Delivery, DeliveryState, Issue, IssueState, Item
+from digest.mail import ledger
+from digest.models import Issue, IssueState, Item
 
 
 class Step(enum.StrEnum):
@@ -63,7 +64,6 @@ STANDING = {
     IssueState.SENT: "has been sent",
     IssueState.CANCELLED: "was cancelled",
 }
-_WAITING = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
 AFTER_A_PAUSE = dt.timedelta(days=1)
 _CANCELLED = "the issue was cancelled before this copy left"
 
@@ -128,12 +128,7 @@ def resume(session: Session, issue_id: int, *, who: str, now: dt.datetime) -> Do
     if isinstance(issue, Refused):
         return issue
     issue.hold_reason = ""
-    session.execute(
-        sa.update(Delivery)
-        .where(Delivery.issue_id == issue_id, Delivery.state.in_(_WAITING), Delivery.give_up_at < now + AFTER_A_PAUSE)
-        .values(give_up_at=now + AFTER_A_PAUSE)
-        .execution_options(synchronize_session=False)
-    )
+    ledger.prolong(session, issue_id, now + AFTER_A_PAUSE)
     return _take(session, issue, Step.RESUME, who=who, now=now)
 
 
@@ -142,7 +137,7 @@ def cancel(session: Session, issue_id: int, *, who: str, now: dt.datetime) -> Do
     issue = _ready(session, issue_id, Step.CANCEL)
     if isinstance(issue, Refused):
         return issue
-    stopped = _exclude_waiting(session, issue.id, now)
+    stopped = ledger.exclude_all(session, issue.id, _CANCELLED, now)
     issue.finished_at = now
     detail = f"{stopped} copies stopped" if issue.frozen_at else ""
     return _take(session, issue, Step.CANCEL, who=who, now=now, detail=detail)
@@ -199,14 +194,3 @@ def _take(session: Session, issue: Issue, step: Step, *, who: str, now: dt.datet
 
 def _done(issue: Issue, note: str = "") -> Done:
     return Done(issue.id, issue.revision, issue.state, note)
-
-
-def _exclude_waiting(session: Session, issue_id: int, now: dt.datetime) -> int:
-    change = (
-        sa.update(Delivery)
-        .where(Delivery.issue_id == issue_id, Delivery.letter == "issue", Delivery.state.in_(_WAITING))
-        .values(state=DeliveryState.EXCLUDED, settled_at=now, reply=_CANCELLED)
-        .execution_options(synchronize_session=False)
-    )
-    stopped: int = session.connection().execute(change).rowcount
-    return stopped

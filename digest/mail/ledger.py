@@ -83,6 +83,11 @@ def _of_issue(issue_id: int) -> tuple[sa.ColumnElement[bool], ...]:
     return (Delivery.issue_id == issue_id, IS_ISSUE)
 
 
+def due(now: dt.datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    """What is to be tried now."""
+    return (Delivery.state.in_(OPEN), Delivery.due_at <= now)
+
+
 class Verdict(enum.Enum):
     """What became of the wish to send the final dot."""
 
@@ -359,6 +364,12 @@ def give_up(session: Session, *, issue_id: int | None, now: dt.datetime) -> int:
             reply=sa.func.coalesce(Delivery.reply, "") + " (given up: no more time to try)",
         ),
     )
+
+
+def prolong(session: Session, issue_id: int, until: dt.datetime) -> None:
+    """Try what has waited until then at least: it was paused meanwhile."""
+    waiting = sa.and_(*_of_issue(issue_id), Delivery.state.in_(OPEN), Delivery.give_up_at < until)
+    _changed(session, sa.update(Delivery).where(waiting).values(give_up_at=until))
 
 
 def finish(session: Session, issue_id: int, now: dt.datetime) -> bool:

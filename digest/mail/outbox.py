@@ -16,7 +16,6 @@ from subscribers.vault import DELIVERY_CONTEXT, Vault
 
 TEST = "test"
 """An issue as it stands, for one editor's eyes (W-43)."""
-REMINDER = "reminder"
 GIVE_UP_AFTER = dt.timedelta(hours=24)
 
 

@@ -1,6 +1,6 @@
 """SMTP: aiosmtplib opens and secures the session, a small protocol of ours carries the mail.
 
-aiosmtplib connects, negotiates TLS and logs in. Then `set_protocol()` hands its open transport to `_Channel`, which
+aiosmtplib connects, negotiates TLS and logs in. Then `set_protocol()` hands its open transport to `Channel`, which
 reads replies by itself and walks DATA in recorded steps (S-10): what a broken connection means depends on how far the
 transaction had come, and only our own reader knows that. Bytes go out as they are given, never re-encoded (trap T2).
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -18,11 +17,10 @@ from typing import Self, cast
 
 import aiosmtplib
 
+from digest.mail.channel import Channel
 from digest.mail.replies import Reply, Stage
 from digest.settings import Smtp
 
-MAX_LINE = 8192
-MAX_REPLY = 65536
 CHUNK = 65536
 GOODBYE = 2.0
 """Seconds for QUIT and for closing."""
@@ -44,9 +42,6 @@ class Limits:
         return float(getattr(self, stage.value))
 
 
-_REPLY_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?", re.DOTALL)
-
-
 class Interrupted(Exception):
     """The connection was lost, fell silent or spoke no SMTP; `stage` says how far the transaction had come."""
 
@@ -63,118 +58,6 @@ class Refused(Exception):
         self.stage = stage
         self.reply = reply
         super().__init__(f"{stage}: {reply}")
-
-
-class _Channel(asyncio.Protocol):
-    """Lines in, replies out: what the open transport speaks to once aiosmtplib has done its part."""
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self.transport = transport
-        self._buffer = bytearray()
-        self._lines: list[str] = []
-        self._code = b""
-        self._size = 0
-        self._replies: deque[Reply] = deque()
-        self._waiter: asyncio.Future[None] | None = None
-        self._writable = asyncio.Event()
-        self._writable.set()
-        self._loop = asyncio.get_running_loop()
-        self._deadline = 0.0
-        self._alarm: asyncio.TimerHandle | None = None
-        self.closed = asyncio.Event()
-        self.broken: str | None = None
-        """Why nothing more can be read, once that is so."""
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        # After a line that is not SMTP nothing counts any more: what follows would be taken for another answer.
-        while self.broken is None and (end := self._buffer.find(b"\n")) >= 0:
-            line = bytes(self._buffer[:end]).removesuffix(b"\r")
-            del self._buffer[: end + 1]
-            self._line(line)
-        if len(self._buffer) > MAX_LINE:
-            self._break("the relay sent an endless line")
-
-    def _line(self, line: bytes) -> None:
-        match = _REPLY_LINE.fullmatch(line)
-        self._size += len(line)
-        if not match or self._size > MAX_REPLY or (self._lines and match[1] != self._code):
-            self._break("the relay's answer is not SMTP")
-            return
-        self._code = match[1]
-        self._lines.append((match[3] or b"").decode("utf-8", "replace").strip())
-        if match[2] != b"-":
-            self._replies.append(Reply(int(self._code), " ".join(self._lines)))
-            self._lines, self._size = [], 0
-            self._wake()
-
-    def _break(self, why: str) -> None:
-        if self.broken is None:
-            self.broken = why
-            self.transport.abort()
-        self._wake()
-        self._writable.set()
-
-    def _wake(self) -> None:
-        if self._waiter and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self.broken is None:
-            self.broken = f"the connection was lost ({type(exc).__name__})" if exc else "the relay hung up"
-        if self._alarm:
-            self._alarm.cancel()
-        self.closed.set()
-        self._wake()
-        self._writable.set()
-
-    def pause_writing(self) -> None:
-        self._writable.clear()
-
-    def resume_writing(self) -> None:
-        self._writable.set()
-
-    @property
-    def has_reply(self) -> bool:
-        """Whether an answer lies here that nobody has read yet."""
-        return bool(self._replies)
-
-    async def reply(self, limit: float) -> Reply:
-        """The next answer, waited for so many seconds. Raises `ConnectionError` when none will come."""
-        self._expect(limit)
-        while not self._replies:
-            if self.broken is not None:
-                raise ConnectionError(self.broken)
-            self._waiter = self._loop.create_future()
-            await self._waiter
-        return self._replies.popleft()
-
-    async def drain(self, limit: float) -> None:
-        """Wait until what was written has mostly left. Raises `ConnectionError` when it cannot leave any more."""
-        self._expect(limit)
-        if not self._writable.is_set():
-            await self._writable.wait()
-        if self.broken is not None:
-            raise ConnectionError(self.broken)
-
-    def _expect(self, limit: float) -> None:
-        """Something has to come within so many seconds.
-
-        One timer stands for many deadlines: when it rings too early, it is set again. A timer for each answer would
-        cost more than reading the answer.
-        """
-        self._deadline = self._loop.time() + limit
-        if self._alarm is None or self._alarm.when() > self._deadline:
-            if self._alarm:
-                self._alarm.cancel()
-            self._alarm = self._loop.call_at(self._deadline, self._ring)
-
-    def _ring(self) -> None:
-        self._alarm = None
-        if self._loop.time() < self._deadline:
-            self._alarm = self._loop.call_at(self._deadline, self._ring)
-        elif (self._waiter and not self._waiter.done()) or not self._writable.is_set():
-            self._break("no answer in time")
 
 
 @dataclass(frozen=True)
@@ -197,7 +80,7 @@ class Session:
     def __init__(self, client: aiosmtplib.SMTP, limits: Limits) -> None:
         transport = cast("asyncio.Transport", client.transport)
         self._client = client
-        self._channel = _Channel(transport)
+        self._channel = Channel(transport)
         self._limits = limits
         self.pipelining = client.supports_extension("pipelining")
         self._utf8 = client.supports_extension("smtputf8")

@@ -31,6 +31,7 @@ from subscribers.db import Database
 from subscribers.forms import Address, parse_address
 from subscribers.models import Subscriber, Subscription, Suppression
 from subscribers.purging import CONFIRM_WITHIN
+from subscribers.roll import address_of
 from subscribers.tokens import Links
 from subscribers.vault import DELIVERY_CONTEXT, SUBSCRIBER_ADDRESS, USER_ADDRESS, CannotOpen, Vault, WrongKeys
 
@@ -42,6 +43,8 @@ LOW = 32
 """When so few copies are at hand, more are loaded: not more than a hundred addresses are open at once (E-08)."""
 MEND_WITHIN = dt.timedelta(minutes=10)
 """When a letter is tried again whose template could not be used."""
+BAD_DOMAIN = "the address cannot be used: its domain is no name (IDNA)"
+"""What the library says would name the domain, and this is stored."""
 LETTERS = "letters"
 """The name of the lease for letters; an issue's is `issue <id>`."""
 
@@ -157,7 +160,7 @@ class _Batches:
     def _next_ids(self, session: Session, now: dt.datetime) -> list[int]:
         """The next handful. Numbers are read by the thousand: finding where to go on costs as much as reading them."""
         if not self._ids:
-            due = sa.select(Delivery.id).where(*self._which(), *_due(now), Delivery.id > self._last)
+            due = sa.select(Delivery.id).where(*self._which(), *ledger.due(now), Delivery.id > self._last)
             self._ids.extend(session.scalars(due.order_by(Delivery.id).limit(IDS)))
             self._done = len(self._ids) < IDS
         handful = [self._ids.popleft() for _ in range(min(BATCH, len(self._ids)))]
@@ -182,10 +185,6 @@ class _Batches:
 
     def _copy(self, session: Session, row: sa.Row[*tuple[Any, ...]]) -> Copy | Outcome:
         raise NotImplementedError
-
-
-def _due(now: dt.datetime) -> tuple[sa.ColumnElement[bool], ...]:
-    return (Delivery.state.in_(ledger.OPEN), Delivery.due_at <= now)
 
 
 class IssueWork(_Batches):
@@ -270,8 +269,10 @@ class IssueWork(_Batches):
             address = envelope_address(self._vault.open(sealed, SUBSCRIBER_ADDRESS, person))
         except WrongKeys as error:
             raise NotSendable((str(error),)) from error
-        except (CannotOpen, idna.IDNAError) as error:
+        except CannotOpen as error:
             return Outcome(DeliveryState.REJECTED, f"the address cannot be used: {error}")
+        except idna.IDNAError:
+            return Outcome(DeliveryState.REJECTED, BAD_DOMAIN)
         return Copy(
             delivery_id,
             attempts,
@@ -342,8 +343,10 @@ class LettersWork(_Batches):
             return Outcome(DeliveryState.DEFERRED, str(error), Scope.MESSAGE)
         except WrongKeys as error:
             raise NotSendable((str(error),)) from error
-        except (CannotOpen, NotSendable, idna.IDNAError) as error:
+        except (CannotOpen, NotSendable) as error:
             return Outcome(DeliveryState.REJECTED, f"the letter cannot be made: {error}")
+        except idna.IDNAError:
+            return Outcome(DeliveryState.REJECTED, BAD_DOMAIN)
         return Copy(
             delivery.id,
             delivery.attempts,
@@ -377,11 +380,10 @@ class LettersWork(_Batches):
             user = session.get(User, delivery.user_id)
             sealed = user.address_sealed if user else None
             return self._vault.open(sealed, USER_ADDRESS, user.public_id) if user and sealed else None
-        person = session.get(Subscriber, delivery.subscriber_id) if delivery.subscriber_id is not None else None
-        if person is None:
+        if delivery.subscriber_id is None:
             return None
-        address = self._vault.open(person.address_sealed, SUBSCRIBER_ADDRESS, person.public_id)
-        return None if self._is_suppressed(session, address) else address
+        address = address_of(session, self._vault, delivery.subscriber_id)
+        return None if address is None or self._is_suppressed(session, address) else address
 
     def _is_suppressed(self, session: Session, address: str) -> bool:
         parsed = parse_address(address)

@@ -15,8 +15,8 @@ from digest.mail.smtp import Envelope
 from digest.mail.work import Copy, IssueWork
 from digest.models import Delivery, DeliveryState, Issue, IssueState, Lease, LogEntry
 from subscribers.db import Database
-from subscribers.models import Subscription
-from subscribers.vault import Vault, make_keys
+from subscribers.models import Subscriber, Subscription
+from subscribers.vault import SUBSCRIBER_ADDRESS, Vault, make_keys
 from tests.house import NOW, House
 from tests.smtp_server import HangUp, Moment, Plan, Say, ScriptedServer, Silence
 
@@ -513,3 +513,38 @@ def test_a_letter_does_not_wait_for_another_ones_relay(database: Database) -> No
 def test_no_address_shows_in_a_copy_or_a_reader(sqlite_database: Database) -> None:
     copy = Copy(1, 0, Envelope("digest@example.org", "secret@readers.example", 10), lambda: [b"secret@readers.example"])
     assert "secret" not in repr(copy)
+
+
+def test_a_fault_that_names_a_reader_leaves_no_name_in_the_database(database: Database) -> None:
+    """What a fault says may hold what it failed on; it was once stored whole as the reason of the pause (promise 4)."""
+    house = House(database)
+    house.readers(2)
+    issue = house.issue()
+    worker = house.worker(1)
+
+    async def fail(*_: object) -> Run | None:
+        raise ExceptionGroup("lanes", [RuntimeError("cannot do it for canary-4711@readers.example")])
+
+    object.__setattr__(worker, "send_issue", fail)
+    asyncio.run(worker.send_issues(asyncio.Event()))
+    assert house.issue_state(issue) is IssueState.PAUSED
+    with database.read() as session:
+        stored = repr([session.get_one(Issue, issue).hold_reason, *session.scalars(sa.select(LogEntry.detail))])
+    assert "RuntimeError" in stored
+    assert "canary" not in stored
+
+
+def test_a_domain_that_is_no_name_is_not_stored_with_the_reason(database: Database) -> None:
+    house = House(database)
+    house.readers(1)
+    issue = house.issue()
+    with database.write() as session:
+        person = session.scalars(sa.select(Subscriber)).one()
+        person.address_sealed = house.vault.seal("x@canary\u2122\u200bname.-", SUBSCRIBER_ADDRESS, person.public_id)
+    with ScriptedServer() as relay:
+        send(house.engine(relay.port), house.work(issue))
+    with database.read() as session:
+        (reply,) = session.scalars(sa.select(Delivery.reply))
+    assert house.books(issue).rejected == 1
+    assert reply is not None
+    assert "canary" not in reply

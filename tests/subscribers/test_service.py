@@ -16,7 +16,7 @@ from subscribers.db import Database
 from subscribers.forms import BadAddress
 from subscribers.lifecycle import State
 from subscribers.models import LetterMemory, Subscriber, Subscription, Suppression
-from subscribers.roll import address_of, audience, still_wanted
+from subscribers.roll import address_of, audience
 from subscribers.service import Entered, Joined, Outcome, Refused, Service, UnknownNewsletter
 from subscribers.tokens import Purpose, read_subscription_token
 from subscribers.vault import Keys, Vault
@@ -396,8 +396,6 @@ class TestTheRoll:
         service.leave(leave_token(service, gone), now)
         with database.read() as session:
             assert session.execute(audience("watch")).all() == [(reader.id, reader.subscriber_id)]
-            assert still_wanted(session, [reader.id, gone.id, 999]) == {reader.id}
-            assert still_wanted(session, []) == set()
 
     def test_every_state_is_counted(self, service, outbox, now) -> None:
         confirmed(service, outbox, now)
