@@ -116,6 +116,8 @@ class Issue(Base):
     rendered_text: Mapped[str | None] = mapped_column(sa.Text, deferred=True)
     rendered_html: Mapped[str | None] = mapped_column(sa.Text, deferred=True)
     """What was sent, with the slots unfilled: for the wire, for a resend byte by byte, and for the archive."""
+    wire_digest: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32))
+    """SHA-256 of the message as it was first made for the wire: a resend has to be the same (S-12)."""
 
     items: Mapped[list[Item]] = relationship(
         back_populates="issue", order_by="Item.position", cascade="all, delete-orphan", passive_deletes=True
@@ -168,7 +170,16 @@ class Delivery(Base):
     __tablename__ = "deliveries"
     __table_args__ = (
         sa.UniqueConstraint("issue_id", "subscriber_id"),
-        sa.Index("ix_deliveries_due", "issue_id", "state", "due_at"),
+        sa.Index("ix_deliveries_books", "issue_id", "state"),
+        # A delivery is in it until it is settled, and its steps on the way there do not touch it.
+        sa.Index(
+            "ix_deliveries_unsettled",
+            "issue_id",
+            "slice",
+            "due_at",
+            sqlite_where=sa.text("settled_at IS NULL"),
+            postgresql_where=sa.text("settled_at IS NULL"),
+        ),
         sa.Index(
             "ix_deliveries_letters",
             "state",
@@ -183,6 +194,8 @@ class Delivery(Base):
     """The letter's kind, the name of its template folder: `issue`, `confirm`, …"""
     newsletter: Mapped[str] = mapped_column(sa.String(40))
     issue_id: Mapped[int | None] = mapped_column(sa.ForeignKey("issues.id"))
+    slice: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Which slice of its issue it belongs to: the piece of work that one sender has at a time."""
     # No foreign key: an erased person's rows stay as counts, without a person to point at.
     subscriber_id: Mapped[int | None]
     subscription_id: Mapped[int | None]
@@ -200,8 +213,15 @@ class Delivery(Base):
     created_at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
     give_up_at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
     settled_at: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
+    """When it came to one of the four outcomes; none while it is on its way."""
     reply: Mapped[str | None] = mapped_column(sa.Text)
     """The relay's last answer, bounded, without addresses (S-23); or our own reason."""
+    provider: Mapped[str | None] = mapped_column(sa.String(12))
+    """The coarse class of the mailbox provider (E-07), known once it was tried."""
+    scope: Mapped[str | None] = mapped_column(sa.String(12))
+    """Whom the last failure was about (S-22); none where nothing failed."""
+    resolved_at: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
+    """When a person decided to leave an unknown one as it is."""
 
 
 class User(Base):
@@ -256,3 +276,38 @@ class Lease(Base):
     name: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
     owner: Mapped[str] = mapped_column(sa.String(64))
     until: Mapped[dt.datetime] = mapped_column(UTCDateTime)
+
+
+class SlowLane(Base):
+    """A mailbox provider that asked to be left alone for a while (B-09): what every sender has to know."""
+
+    __tablename__ = "slow_lanes"
+
+    provider: Mapped[str] = mapped_column(sa.String(12), primary_key=True)
+    until: Mapped[dt.datetime] = mapped_column(UTCDateTime)
+    reply: Mapped[str] = mapped_column(sa.Text)
+
+
+class Quota(Base):
+    """How much of a rate limit is used up, by all senders together (S-46)."""
+
+    __tablename__ = "quotas"
+
+    name: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
+    """`second`, `hour` or `day`."""
+    since: Mapped[dt.datetime] = mapped_column(UTCDateTime)
+    """When the hour or the day began; for the second, the instant up to which all is given away."""
+    used: Mapped[int] = mapped_column(default=0)
+
+
+class Report(Base):
+    """The account of one issue that stays when its deliveries are purged to counts (O-55)."""
+
+    __tablename__ = "reports"
+
+    issue_id: Mapped[int] = mapped_column(sa.ForeignKey("issues.id", ondelete="CASCADE"), primary_key=True)
+    made_at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
+    data: Mapped[str] = mapped_column(sa.Text)
+    """JSON, as `digest report --json` prints it; numbers and classes only, nobody in it."""
+    purged_at: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
+    """When the deliveries it was made from were removed."""

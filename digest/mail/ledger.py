@@ -17,6 +17,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from digest.mail.providers import Provider
 from digest.mail.replies import Outcome
 from digest.models import Delivery, DeliveryState, Issue, IssueState, Lease, LogEntry
 from subscribers.db import Database
@@ -159,6 +160,8 @@ class Result:
     """When to try again, for a deferred one."""
     committed: bool
     """Whether the ledger had said GO for it."""
+    provider: Provider | None = None
+    """Whose mailbox it is, where its address could be opened."""
 
 
 @dataclass
@@ -298,7 +301,13 @@ def settle(session: Session, results: Iterable[Result], now: dt.datetime) -> Non
     table = cast("sa.Table", Delivery.__table__)
     alike: dict[tuple[DeliveryState, bool], list[dict[str, object]]] = {}
     for result in results:
-        row: dict[str, object] = {"which": result.delivery_id, "the_reply": result.outcome.reply}
+        failed = result.outcome.state is not DeliveryState.ACCEPTED
+        row: dict[str, object] = {
+            "which": result.delivery_id,
+            "the_reply": result.outcome.reply,
+            "the_provider": result.provider.value if result.provider else None,
+            "the_scope": result.outcome.scope.value if failed else None,
+        }
         if result.outcome.state is DeliveryState.DEFERRED:
             row["the_due"] = result.retry_at
         alike.setdefault((result.outcome.state, result.committed), []).append(row)
@@ -315,6 +324,8 @@ def _settled(table: sa.Table, state: DeliveryState, now: dt.datetime) -> dict[st
     values: dict[str, object] = {
         "state": state,
         "reply": sa.bindparam("the_reply"),
+        "provider": sa.bindparam("the_provider"),
+        "scope": sa.bindparam("the_scope"),
         "attempts": table.c.attempts + 1,
         "settled_at": None if state is DeliveryState.DEFERRED else now,
     }

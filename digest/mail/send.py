@@ -271,7 +271,7 @@ class _Lane:
         engine = self._engine
         result = replace(result, reply=without(result.reply, copy.envelope.recipient))
         retry_at = next_try(copy.attempts + 1, engine.clock(), engine.rng)
-        self._recorded = self._ledger.record(Result(copy.delivery_id, result, retry_at, self._committed))
+        self._recorded = self._ledger.record(Result(copy.delivery_id, result, retry_at, self._committed, copy.provider))
         self._run.note(result)
         if result.state is not DeliveryState.ACCEPTED:
             log.info(

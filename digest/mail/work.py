@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session, undefer
 from digest.mail import ledger
 from digest.mail.compose import NOBODY, Mailing, NotSendable, issue_mailing, letter_mailing
 from digest.mail.outbox import TEST
+from digest.mail.providers import Provider, provider_of
 from digest.mail.render import BadTemplate, Rendered, Renderer
 from digest.mail.replies import Outcome, Scope
 from digest.mail.smtp import Envelope
@@ -55,6 +56,7 @@ class Copy:
 
     delivery_id: int
     attempts: int
+    provider: Provider
     envelope: Envelope
     segments: Callable[[], Iterable[bytes]] = field(repr=False)
 
@@ -276,6 +278,7 @@ class IssueWork(_Batches):
         return Copy(
             delivery_id,
             attempts,
+            provider_of(address),
             Envelope(self._newsletter.sender.address, address, mailing.size),
             lambda: mailing.copy(address, delivery, subscription),
         )
@@ -350,6 +353,7 @@ class LettersWork(_Batches):
         return Copy(
             delivery.id,
             delivery.attempts,
+            provider_of(address),
             Envelope(newsletter.sender.address, address, mailing.size),
             lambda: mailing.copy(address, delivery.public_id, NOBODY),
         )

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from digest.mail import ledger
 from digest.mail.ledger import Claim, take_lease
 from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT
+from digest.mail.providers import Provider
 from digest.mail.replies import Outcome
 from digest.mail.send import Engine, Run
 from digest.mail.smtp import Envelope
@@ -511,7 +512,8 @@ def test_a_letter_does_not_wait_for_another_ones_relay(database: Database) -> No
 
 
 def test_no_address_shows_in_a_copy_or_a_reader(sqlite_database: Database) -> None:
-    copy = Copy(1, 0, Envelope("digest@example.org", "secret@readers.example", 10), lambda: [b"secret@readers.example"])
+    envelope = Envelope("digest@example.org", "secret@readers.example", 10)
+    copy = Copy(1, 0, Provider.OTHER, envelope, lambda: [b"secret@readers.example"])
     assert "secret" not in repr(copy)
 
 
