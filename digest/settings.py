@@ -194,6 +194,10 @@ class Smtp(Section):
     """The name we greet with (EHLO): the machine's own would tell more than it should (F-36)."""
     reuse: int = Field(default=100, ge=1)
     """How many messages a connection carries before a new one is made (S-44)."""
+    per_second: float | None = Field(default=None, gt=0)
+    per_hour: int | None = Field(default=None, ge=1)
+    per_day: int | None = Field(default=None, ge=1)
+    """The most messages that leave, of all processes together (S-46). Letters to one person do not wait, but count."""
 
     @field_validator("url")
     @classmethod

@@ -15,7 +15,9 @@ from digest.issues.plan import Hands
 from digest.mail.outbox import LedgerOutbox
 from digest.mail.render import Renderer
 from digest.mail.send import Engine
-from digest.queue import Worker
+from digest.queue import jobs
+from digest.queue.sending import Kit
+from digest.queue.worker import Worker
 from digest.settings import Newsletter, Settings
 from digest.web.app import Parts
 from subscribers.db import Database
@@ -83,14 +85,8 @@ class House:
                 "this process has keys without `private` and cannot read addresses; sending needs the whole keys file"
             )
         self.vault.check()
-        return Worker(
-            database=self.database,
-            vault=self.vault,
-            renderer=self.renderer,
-            links=self.service.links,
-            newsletters=self.settings.newsletters,
-            engine=Engine(self.database, self.settings.smtp, self.clock),
-        )
+        kit = Kit(self.database, self.vault, self.renderer, self.service.links, self.settings.newsletters)
+        return Worker(kit, Engine(self.database, self.settings.smtp, self.clock))
 
     def parts(self) -> Parts:
         """What the pages are given."""
@@ -121,6 +117,7 @@ def build(settings: Settings, clock: Clock = utc_now) -> House:
     keys = read_keys(settings.keys)
     database = Database(settings.database.url)
     migrations.upgrade(database)
+    jobs.prepare(database)
     vault = Vault(database, keys)
     outbox = LedgerOutbox(vault)
     infos = {slug: _info(newsletter) for slug, newsletter in settings.newsletters.items()}

@@ -15,6 +15,7 @@ from digest.issues import log
 from digest.issues.checks import Examined, IssueRenderer, examine
 from digest.issues.control import STANDING, STEPS, Step
 from digest.issues.outcomes import Refused
+from digest.mail.ledger import SLICE
 from digest.mail.render import Rendered
 from digest.models import Delivery, DeliveryState, Issue, IssueState
 from digest.settings import Newsletter
@@ -148,6 +149,7 @@ def _deliveries(session: Session, issue: Issue, newsletter: Newsletter, now: dt.
         "issue_id": sa.literal(issue.id),
         "subscriber_id": subscriber_id,
         "subscription_id": subscription_id,
+        "slice": (sa.func.row_number().over(order_by=subscription_id) - 1) // SLICE,
         "public_id": _random_id(session),
         "state": sa.literal(DeliveryState.QUEUED, table.c.state.type),
         "attempts": sa.literal(0),
