@@ -76,6 +76,7 @@ class House:
             gather=self.gather,
             prepare=self.vault.prepare,
             interval=self.settings.fetch.interval,
+            enqueue=jobs.enqueue,
         )
 
     def worker(self) -> Worker:
@@ -106,6 +107,7 @@ class House:
             public_routes=public_routes(self.service, pages, self.clock),
             clock=self.clock,
             unready=lambda: migrations.trouble(self.database),
+            enqueue=jobs.enqueue,
         )
 
 

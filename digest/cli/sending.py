@@ -19,6 +19,7 @@ from digest.mail import selftest
 from digest.mail.course import Run
 from digest.mail.ledger import Equation, equation
 from digest.models import Delivery, DeliveryState, Issue, IssueState
+from digest.queue import jobs
 from digest.queue.worker import Worker
 from digest.run import on_signals
 from digest.wiring import House
@@ -46,6 +47,7 @@ def send(
         built.clock(),
         who=operator(),
         at_once=now,
+        enqueue=jobs.enqueue,
     )
     if isinstance(published, Refused):
         raise Failed(published.reason)

@@ -22,6 +22,7 @@ from digest.issues.draft import absorb_new_posts, draft, redraft
 from digest.issues.edit import OPEN
 from digest.issues.outcomes import Refused
 from digest.issues.publish import Published, publish
+from digest.mail.slices import Enqueue
 from digest.models import Issue, IssueState, SourceState, User
 from digest.settings import Newsletter
 from digest.weeks import Week
@@ -211,6 +212,8 @@ class Hands:
     prepare: Callable[[], None] = lambda: None
     """`Vault.prepare`: called before each transaction that leaves a letter."""
     interval: dt.timedelta = INTERVAL
+    enqueue: Enqueue | None = None
+    """Hands a frozen issue's slices to the queue."""
 
 
 @dataclass(frozen=True)
@@ -277,7 +280,15 @@ def _act(hands: Hands, newsletter: Newsletter, intent: Intent, now: dt.datetime)
 
 def _publish(hands: Hands, newsletter: Newsletter, intent: Intent, issue_id: int, now: dt.datetime) -> Act:
     result = publish(
-        hands.database, issue_id, newsletter, hands.renderer, hands.base_url, now, who=WHO, unapproved=True
+        hands.database,
+        issue_id,
+        newsletter,
+        hands.renderer,
+        hands.base_url,
+        now,
+        who=WHO,
+        unapproved=True,
+        enqueue=hands.enqueue,
     )
     if isinstance(result, Published):
         said = "" if result.already else f"{result.name} goes out to {result.audience} readers"

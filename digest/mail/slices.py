@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -26,6 +27,9 @@ class Slice:
 
 
 _LEASE = "issue "
+
+Enqueue = Callable[[Session, Sequence[Slice]], None]
+"""Makes a job for each slice, in the caller's transaction: what the queue offers to whoever freezes an issue."""
 
 
 def slices_of(issue_id: int, audience: int) -> list[Slice]:
