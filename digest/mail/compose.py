@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import hmac
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from digest.mail import strict
 from digest.mail.headers import issue_headers, letter_headers
 from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, Rendered
-from digest.mail.wire import Mark, Part, Segments, Slot, fill, message, size
+from digest.mail.wire import Form, Mark, Part, Segments, Slot, message, size
 from digest.settings import Newsletter
-from subscribers.tokens import Links
+from subscribers.tokens import Links, Mac
 
 NOBODY = b"\0" * 16
 """A public id that no subscription has: its links answer politely and do nothing."""
@@ -39,23 +39,28 @@ class Mailing:
 
     def copy(self, address: str, delivery: bytes, subscription: bytes) -> list[bytes]:
         """One reader's copy, given their address and the public ids of delivery and subscription."""
-        leave = self.links.leave(subscription)
-        return fill(
-            self.segments,
+        leave_token = self.links.leave_token(subscription)
+        return self._form.fill(
             {
                 "to": address.encode(),
-                "message_id": message_id(self.links.key, delivery, self.domain),
-                "unsubscribe": leave.encode("ascii"),
-                "leave_token": leave.rpartition("/")[2].encode("ascii"),
+                "message_id": self._message_id(delivery),
+                "unsubscribe": self.links.leave_with(leave_token).encode("ascii"),
+                "leave_token": leave_token.encode("ascii"),
                 "manage": self.links.manage(subscription).encode("ascii"),
             },
         )
 
+    def _message_id(self, delivery: bytes) -> bytes:
+        """Unique to a delivery, the same on every try, and telling nothing (F-22)."""
+        return f"<{self._ids.digest(delivery)[:16].hex()}@{self.domain}>".encode("ascii")
 
-def message_id(key: bytes, delivery: bytes, domain: str) -> bytes:
-    """Unique to a delivery, the same on every try, and telling nothing (F-22)."""
-    opaque = hmac.digest(key, b"message-id\0" + delivery, "sha256")[:16].hex()
-    return f"<{opaque}@{domain}>".encode("ascii")
+    @cached_property
+    def _form(self) -> Form:
+        return Form(self.segments)
+
+    @cached_property
+    def _ids(self) -> Mac:
+        return Mac(self.links.key, b"message-id\0")
 
 
 def issue_mailing(
