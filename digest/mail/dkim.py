@@ -66,7 +66,8 @@ class Signature:
     """Signs the copies of one message.
 
     A copy made again has the same signature: this kind of RSA knows no chance (RFC 8017 §8.2), and no time of signing
-    is told. The Date is signed, and a `t=` by a clock that runs ahead of the receiver's would make it void (§3.5).
+    is told. The Date is signed, and a `t=` by a clock that runs ahead of the receiver's might make it void (§3.5).
+    Copies may be signed in several threads at once; the RSA operation keeps none of them waiting.
     """
 
     def __init__(self, signer: Signer, segments: Segments) -> None:
