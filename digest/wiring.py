@@ -12,6 +12,7 @@ import structlog
 from digest import migrations
 from digest.gather.refresh import SourceReport, refresh
 from digest.issues.plan import Hands
+from digest.mail.dkim_keys import signers
 from digest.mail.outbox import LedgerOutbox
 from digest.mail.render import Renderer
 from digest.mail.send import Engine
@@ -80,13 +81,20 @@ class House:
         )
 
     def worker(self) -> Worker:
-        """The sender's loop. Raises `NeedsPrivateKey` or `WrongKeys` where this process cannot read addresses."""
+        """The sender's loop. Raises `NeedsPrivateKey`, `WrongKeys` or `BadDkimKey` where it cannot work."""
         if self.keys.private is None:
             raise NeedsPrivateKey(
                 "this process has keys without `private` and cannot read addresses; sending needs the whole keys file"
             )
         self.vault.check()
-        kit = Kit(self.database, self.vault, self.renderer, self.service.links, self.settings.newsletters)
+        kit = Kit(
+            self.database,
+            self.vault,
+            self.renderer,
+            self.service.links,
+            self.settings.newsletters,
+            signers(self.settings),
+        )
         return Worker(kit, Engine(self.database, self.settings.smtp, self.clock))
 
     def parts(self) -> Parts:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from digest.mail.issue_work import IssueWork
+from digest.mail.issue_work import IssueWork, Mailings
 from digest.mail.ledger import Equation, equation
 from digest.mail.outbox import LedgerOutbox
 from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, Renderer
@@ -132,7 +132,7 @@ class House:
 
     def work(self, issue_id: int, number: int = 0) -> IssueWork:
         """A slice of the issue as a piece of work for a sender."""
-        return IssueWork(self.database, self.vault, self.newsletter, self.links, Slice(issue_id, number))
+        return IssueWork(self.database, self.vault, self.newsletter, Mailings(self.links, {}), Slice(issue_id, number))
 
     def engine(self, port: int, connections: int = 3, owner: str = "test") -> Engine:
         """A sender to the relay on that port."""

@@ -227,3 +227,18 @@ def test_a_wrong_signature_is_named(dkim: object, problem: str) -> None:
     (found,) = problems(dkim=dkim)
     assert found.startswith("newsletters.watchdog")
     assert problem in found
+
+
+def test_a_signing_key_is_looked_for_beside_the_file() -> None:
+    def key_of(name: str) -> Path:
+        signed = settings(dkim={"selector": "w", "key": name}).newsletters["watchdog"].dkim
+        assert signed
+        return signed.key
+
+    assert key_of("keys/dkim.pem") == Path("/etc/digest/keys/dkim.pem")
+    assert key_of("/run/secrets/dkim.pem") == Path("/run/secrets/dkim.pem")
+
+
+def test_a_misspelt_key_of_the_signature_is_guessed() -> None:
+    (found,) = problems(dkim={**DKIM, "selektor": "x"})
+    assert found == "newsletters.watchdog.dkim.selektor: is no key of ours; did you mean 'selector'?"

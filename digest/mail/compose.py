@@ -46,7 +46,7 @@ class Mailing:
         copy = self._form.fill(
             {
                 "to": address.encode(),
-                "message_id": self._message_id(delivery),
+                "message_id": self.message_id(delivery),
                 "unsubscribe": self.links.leave_with(leave_token).encode("ascii"),
                 "leave_token": leave_token.encode("ascii"),
                 "manage": self.links.manage(subscription).encode("ascii"),
@@ -54,7 +54,7 @@ class Mailing:
         )
         return [self.signature.field(copy), *copy] if self.signature else copy
 
-    def _message_id(self, delivery: bytes) -> bytes:
+    def message_id(self, delivery: bytes) -> bytes:
         """Unique to a delivery, the same on every try, and telling nothing (F-22)."""
         return f"<{self._ids.digest(delivery)[:16].hex()}@{self.domain}>".encode("ascii")
 

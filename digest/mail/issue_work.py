@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import idna
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session, undefer
 
 from digest.mail import ledger
 from digest.mail.compose import NOBODY, Mailing, NotSendable, issue_mailing
+from digest.mail.dkim import Signer
 from digest.mail.providers import provider_of
 from digest.mail.render import Rendered
 from digest.mail.replies import Outcome
@@ -28,15 +30,20 @@ from subscribers.vault import SUBSCRIBER_ADDRESS, CannotOpen, Vault, WrongKeys
 
 log = structlog.get_logger()
 
+MAILINGS = 8
+"""So many issues' messages are kept."""
+
 
 class IssueWork(Batches):
     """The deliveries of one slice of an issue."""
 
-    def __init__(self, database: Database, vault: Vault, newsletter: Newsletter, links: Links, slice_: Slice) -> None:
+    def __init__(
+        self, database: Database, vault: Vault, newsletter: Newsletter, mailings: Mailings, slice_: Slice
+    ) -> None:
         super().__init__(database)
         self._vault = vault
         self._newsletter = newsletter
-        self._links = links
+        self._mailings = mailings
         self._issue_id = slice_.issue_id
         self._mine = ledger.of_slice(slice_.issue_id, slice_.number)
         self._mailing: Mailing | None = None
@@ -48,30 +55,15 @@ class IssueWork(Batches):
         self._gate = gate
         with self._database.write() as session:
             ledger.recover(session, self._mine, now)
-            issue = session.get_one(
-                Issue,
-                self._issue_id,
-                options=[undefer(Issue.rendered_subject), undefer(Issue.rendered_text), undefer(Issue.rendered_html)],
-            )
+            issue = session.get_one(Issue, self._issue_id)
             if issue.state is IssueState.CANCELLED:
                 ledger.exclude_all(session, self._mine, "the issue was cancelled", now)
                 return False
             ledger.give_up(session, self._mine, now)
             ledger.exclude_gone(session, self._mine, now)
             is_first = ledger.is_untried(session, self._issue_id)
-        self._mailing = mailing_of(issue, self._newsletter, self._links)
-        self._remember_the_wire(issue, self._mailing)
+        self._mailing = self._mailings.of(self._database, issue, self._newsletter)
         return is_first
-
-    def _remember_the_wire(self, issue: Issue, mailing: Mailing) -> None:
-        """Keep the message's digest at the first run: a resend has to be the same, and a change is worth a warning."""
-        made = wire_digest(mailing)
-        if issue.wire_digest is None:
-            with self._database.write() as session:
-                first = sa.update(Issue).where(Issue.id == self._issue_id, Issue.wire_digest.is_(None))
-                session.execute(first.values(wire_digest=made))
-        elif issue.wire_digest != made:
-            log.warning("the settings or the program changed while an issue goes out", issue=self._issue_id)
 
     def size(self) -> int:
         """How many deliveries are still open."""
@@ -123,11 +115,38 @@ class IssueWork(Batches):
             attempts,
             provider_of(address),
             Envelope(self._newsletter.sender.address, address, mailing.size),
-            lambda: mailing.copy(address, delivery, subscription),
+            mailing.copy(address, delivery, subscription),
         )
 
 
-def mailing_of(issue: Issue, newsletter: Newsletter, links: Links) -> Mailing:
+class Mailings:
+    """The messages of the issues that go out, each made once in a process. Safe to use from several threads."""
+
+    def __init__(self, links: Links, signers: Mapping[str, Signer]) -> None:
+        self._links = links
+        self._signers = signers
+        self._made: dict[int, Mailing] = {}
+
+    def of(self, database: Database, issue: Issue, newsletter: Newsletter) -> Mailing:
+        """The message of a frozen issue. Raises `NotSendable`."""
+        made = self._made.get(issue.id)
+        if made is None:
+            made = self._make(database, issue.id, newsletter)
+            if len(self._made) >= MAILINGS:
+                self._made.clear()
+            self._made[issue.id] = made
+        return made
+
+    def _make(self, database: Database, issue_id: int, newsletter: Newsletter) -> Mailing:
+        with database.read() as session:
+            rendered = (Issue.rendered_subject, Issue.rendered_text, Issue.rendered_html)
+            issue = session.get_one(Issue, issue_id, options=[undefer(one) for one in rendered])
+        mailing = mailing_of(issue, newsletter, self._links, self._signers.get(newsletter.slug))
+        _remember_the_wire(database, issue, wire_digest(mailing))
+        return mailing
+
+
+def mailing_of(issue: Issue, newsletter: Newsletter, links: Links, signer: Signer | None) -> Mailing:
     """The message of a frozen issue; its deferred columns must be loaded. Raises `NotSendable`."""
     if issue.rendered_html is None or issue.frozen_at is None:
         raise NotSendable(("it was not published",))
@@ -138,9 +157,20 @@ def mailing_of(issue: Issue, newsletter: Newsletter, links: Links) -> Mailing:
         week=issue.week,
         made_at=issue.frozen_at,
         by_hand=issue.touched or issue.approved_by is not None,
+        signer=signer,
     )
 
 
 def wire_digest(mailing: Mailing) -> bytes:
     """SHA-256 of a copy to nobody: the same for two messages that are the same octet by octet."""
     return hashlib.sha256(b"".join(mailing.copy("reader@example.org", NOBODY, NOBODY))).digest()
+
+
+def _remember_the_wire(database: Database, issue: Issue, made: bytes) -> None:
+    """Keep the message's digest at the first run: a resend has to be the same, and a change is worth a warning."""
+    if issue.wire_digest is None:
+        with database.write() as session:
+            first = sa.update(Issue).where(Issue.id == issue.id, Issue.wire_digest.is_(None))
+            session.execute(first.values(wire_digest=made))
+    elif issue.wire_digest != made:
+        log.warning("the settings or the program changed while an issue goes out", issue=issue.id)

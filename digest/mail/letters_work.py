@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from digest.mail import ledger
 from digest.mail.compose import NOBODY, Mailing, NotSendable, issue_mailing, letter_mailing
+from digest.mail.dkim import Signer
 from digest.mail.outbox import TEST
 from digest.mail.providers import provider_of
 from digest.mail.render import BadTemplate, Rendered, Renderer
@@ -50,12 +51,14 @@ class LettersWork(Batches):
         newsletters: Mapping[str, Newsletter],
         links: Links,
         renderer: Renderer,
+        signers: Mapping[str, Signer],
     ) -> None:
         super().__init__(database)
         self._vault = vault
         self._newsletters = newsletters
         self._links = links
         self._renderer = renderer
+        self._signers = signers
 
     def begin(self, now: dt.datetime, gate: Gate) -> bool:
         """Name what a dead sender left uncertain, and settle what is not to be sent."""
@@ -109,16 +112,22 @@ class LettersWork(Batches):
             delivery.attempts,
             provider_of(address),
             Envelope(newsletter.sender.address, address, mailing.size),
-            lambda: mailing.copy(address, delivery.public_id, NOBODY),
+            mailing.copy(address, delivery.public_id, NOBODY),
         )
 
     def _mailing(self, delivery: Delivery, newsletter: Newsletter) -> Mailing:
-        sealed = delivery.context_sealed
+        sealed, signer = delivery.context_sealed, self._signers.get(newsletter.slug)
         said = json.loads(self._vault.open(sealed, DELIVERY_CONTEXT, delivery.public_id)) if sealed else {}
         if delivery.letter == TEST:
             rendered = Rendered(said["subject"], said["text"], said["html"])
             return issue_mailing(
-                newsletter, rendered, self._links, week="test", made_at=delivery.created_at, by_hand=True
+                newsletter,
+                rendered,
+                self._links,
+                week="test",
+                made_at=delivery.created_at,
+                by_hand=True,
+                signer=signer,
             )
         rendered = self._renderer.letter(
             delivery.letter,
@@ -131,7 +140,7 @@ class LettersWork(Batches):
                 **said,
             },
         )
-        return letter_mailing(newsletter, rendered, self._links, made_at=delivery.created_at)
+        return letter_mailing(newsletter, rendered, self._links, made_at=delivery.created_at, signer=signer)
 
     def _recipient(self, session: Session, delivery: Delivery) -> str | None:
         if delivery.user_id is not None:

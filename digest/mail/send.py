@@ -271,7 +271,7 @@ class _Lane:
             session.check(copy.envelope)
             await session.begin(copy.envelope)
         await session.accepted()
-        await session.body(copy.segments())
+        await session.body(copy.segments)
         verdict = await self._sender.commits.intend(copy.delivery_id, self._claim)
         if self._recorded:
             # It was handed over before the intent, so it is durable now, or the ledger has failed.

@@ -10,7 +10,7 @@ import asyncio
 import datetime as dt
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -50,7 +50,8 @@ class Copy:
     attempts: int
     provider: Provider
     envelope: Envelope
-    segments: Callable[[], Iterable[bytes]] = field(repr=False)
+    segments: list[bytes] = field(repr=False)
+    """The message's octets; all but a few small pieces are those of every other copy."""
     earliest: float = 0.0
     """Not before this instant of the monotonic clock: the rate limits' pace."""
 

@@ -12,7 +12,8 @@ import structlog
 
 from digest.mail import ledger
 from digest.mail.course import Run
-from digest.mail.issue_work import IssueWork
+from digest.mail.dkim import Signer
+from digest.mail.issue_work import IssueWork, Mailings
 from digest.mail.letters_work import LettersWork
 from digest.mail.render import Renderer
 from digest.mail.send import Sender
@@ -42,6 +43,8 @@ class Kit:
     renderer: Renderer
     links: Links
     newsletters: Mapping[str, Newsletter]
+    signers: Mapping[str, Signer] = field(default_factory=dict)
+    """Who signs a newsletter's mail with DKIM; the relay signs for one that is not in it."""
 
 
 @dataclass
@@ -78,6 +81,10 @@ class Sending:
     kit: Kit
     sender: Sender
     rest: Rest = field(default_factory=Rest)
+    mailings: Mailings = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.mailings = Mailings(self.kit.links, self.kit.signers)
 
     @property
     def now(self) -> dt.datetime:
@@ -89,7 +96,7 @@ class Sending:
         if not await asyncio.to_thread(self.letters_due):
             return None
         kit = self.kit
-        work = LettersWork(kit.database, kit.vault, kit.newsletters, kit.links, kit.renderer)
+        work = LettersWork(kit.database, kit.vault, kit.newsletters, kit.links, kit.renderer, kit.signers)
         return await self.sender.run(work, stopping)
 
     async def slice(self, slice_: Slice, stopping: asyncio.Event) -> Run | None:
@@ -121,7 +128,8 @@ class Sending:
             await asyncio.to_thread(self._pause, slice_.issue_id, reason)
             return None
         kit = self.kit
-        run = await self.sender.run(IssueWork(kit.database, kit.vault, newsletter, kit.links, slice_), stopping)
+        work = IssueWork(kit.database, kit.vault, newsletter, self.mailings, slice_)
+        run = await self.sender.run(work, stopping)
         if run:
             counts = {state.value: count for state, count in run.counts.items()}
             log.info("slice", issue=slice_.issue_id, number=slice_.number, stopped=run.stopped, **counts)

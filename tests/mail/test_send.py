@@ -516,7 +516,7 @@ def test_a_letter_does_not_wait_for_another_ones_relay(database: Database) -> No
 
 def test_no_address_shows_in_a_copy_or_a_reader(sqlite_database: Database) -> None:
     envelope = Envelope("digest@example.org", "secret@readers.example", 10)
-    copy = Copy(1, 0, Provider.OTHER, envelope, lambda: [b"secret@readers.example"])
+    copy = Copy(1, 0, Provider.OTHER, envelope, [b"secret@readers.example"])
     assert "secret" not in repr(copy)
 
 
