@@ -20,7 +20,7 @@ from digest.mail.render import Rendered
 from digest.mail.replies import Outcome
 from digest.mail.slices import Slice
 from digest.mail.smtp import Envelope
-from digest.mail.work import BAD_DOMAIN, Batches, Copy, Gate, envelope_address
+from digest.mail.work import BAD_DOMAIN, THESE, Batches, Copy, Gate, envelope_address
 from digest.models import Delivery, DeliveryState, Issue, IssueState
 from digest.settings import Newsletter
 from subscribers.db import Database
@@ -36,6 +36,21 @@ MAILINGS = 8
 
 class IssueWork(Batches):
     """The deliveries of one slice of an issue."""
+
+    _query = (
+        sa.select(
+            Delivery.id,
+            Delivery.public_id,
+            Delivery.attempts,
+            Subscription.public_id,
+            Subscriber.public_id,
+            Subscriber.address_sealed,
+        )
+        .join(Subscription, Subscription.id == Delivery.subscription_id)
+        .join(Subscriber, Subscriber.id == Subscription.subscriber_id)
+        .where(THESE)
+        .order_by(Delivery.id)
+    )
 
     def __init__(
         self, database: Database, vault: Vault, newsletter: Newsletter, mailings: Mailings, slice_: Slice
@@ -82,20 +97,6 @@ class IssueWork(Batches):
     def _which(self) -> ledger.Which:
         sending = sa.exists().where(Issue.id == self._issue_id, Issue.state == IssueState.SENDING)
         return (*self._mine, sending)
-
-    def _query(self) -> sa.Select[*tuple[Any, ...]]:
-        return (
-            sa.select(
-                Delivery.id,
-                Delivery.public_id,
-                Delivery.attempts,
-                Subscription.public_id,
-                Subscriber.public_id,
-                Subscriber.address_sealed,
-            )
-            .join(Subscription, Subscription.id == Delivery.subscription_id)
-            .join(Subscriber, Subscriber.id == Subscription.subscriber_id)
-        )
 
     def _copy(self, session: Session, row: sa.Row[*tuple[Any, ...]]) -> Copy | Outcome:  # noqa: ARG002 -- the letters' side needs it.
         delivery_id, delivery, attempts, subscription, person, sealed = row

@@ -10,6 +10,7 @@ import datetime as dt
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import cast
 
 import sqlalchemy as sa
@@ -168,6 +169,32 @@ _UNWANTED = sa.and_(
 """A letter to somebody who has left meanwhile, or said "never"."""
 
 
+def _intend() -> sa.UpdateBase:
+    """The step to `committing`, built once: every message takes it, and building it costs more than running it."""
+    still_reads = sa.exists().where(Subscription.id == Delivery.subscription_id, Subscription.state == State.CONFIRMED)
+    still_sending = sa.exists().where(Issue.id == Delivery.issue_id, Issue.state == IssueState.SENDING)
+    still_ours = sa.exists().where(
+        Lease.name == sa.bindparam("the_lease"),
+        Lease.owner == sa.bindparam("the_owner"),
+        Lease.until > sa.bindparam("the_time", type_=Lease.until.type),
+    )
+    return (
+        sa.update(_TABLE)
+        .where(
+            Delivery.id.in_(sa.bindparam("these", expanding=True)),
+            Delivery.state.in_(BEFORE_DOT[DeliveryState.COMMITTING]),
+            sa.or_(sa.and_(IS_LETTER, ~_UNWANTED), sa.and_(IS_ISSUE, still_reads, still_sending)),
+            still_ours,
+        )
+        .values(state=DeliveryState.COMMITTING)
+        .returning(_TABLE.c.id)
+    )
+
+
+_TABLE = cast("sa.Table", Delivery.__table__)
+_INTEND = _intend()
+
+
 def intend(session: Session, delivery_ids: Sequence[int], claim: Claim, now: dt.datetime) -> set[int]:
     """Mark deliveries as about to be committed; returns those that may be.
 
@@ -176,22 +203,8 @@ def intend(session: Session, delivery_ids: Sequence[int], claim: Claim, now: dt.
     """
     if not delivery_ids:
         return set()
-    still_reads = sa.exists().where(Subscription.id == Delivery.subscription_id, Subscription.state == State.CONFIRMED)
-    still_sending = sa.exists().where(Issue.id == Delivery.issue_id, Issue.state == IssueState.SENDING)
-    still_ours = sa.exists().where(Lease.name == claim.name, Lease.owner == claim.owner, Lease.until > now)
-    statement = (
-        sa.update(Delivery)
-        .where(
-            Delivery.id.in_(delivery_ids),
-            Delivery.state.in_(BEFORE_DOT[DeliveryState.COMMITTING]),
-            sa.or_(sa.and_(IS_LETTER, ~_UNWANTED), sa.and_(IS_ISSUE, still_reads, still_sending)),
-            still_ours,
-        )
-        .values(state=DeliveryState.COMMITTING)
-        .returning(Delivery.id)
-        .execution_options(synchronize_session=False)
-    )
-    return set(session.scalars(statement))
+    said = {"these": delivery_ids, "the_lease": claim.name, "the_owner": claim.owner, "the_time": now}
+    return set(session.connection().execute(_INTEND, said).scalars())
 
 
 def is_halted(session: Session, delivery_id: int) -> bool:
@@ -203,16 +216,11 @@ def is_halted(session: Session, delivery_id: int) -> bool:
 
 def settle(session: Session, results: Iterable[Result], now: dt.datetime) -> None:
     """Record outcomes. A step that is not legal from where the delivery stands changes nothing."""
-    table = cast("sa.Table", Delivery.__table__)
     alike: dict[tuple[DeliveryState, bool], list[dict[str, object]]] = {}
     for result in results:
         alike.setdefault((result.outcome.state, result.committed), []).append(_row(result, now))
     for (state, committed), rows in alike.items():
-        before = (AFTER_DOT if committed else BEFORE_DOT)[state]
-        # One alternative a state instead of IN: an executemany() knows no lists.
-        legal = sa.or_(*(table.c.state == one for one in before))
-        statement = sa.update(table).where(table.c.id == sa.bindparam("which"), legal)
-        session.connection().execute(statement.values(_settled(table, state, now)), rows)
+        session.connection().execute(_settling(state, committed=committed), rows)
 
 
 def _row(result: Result, now: dt.datetime) -> dict[str, object]:
@@ -226,25 +234,34 @@ def _row(result: Result, now: dt.datetime) -> dict[str, object]:
     }
     if state is DeliveryState.DEFERRED:
         row["the_due"] = result.retry_at or now
+    else:
+        row["the_time"] = now
     return row
 
 
-def _settled(table: sa.Table, state: DeliveryState, now: dt.datetime) -> dict[str, object]:
+@cache
+def _settling(state: DeliveryState, *, committed: bool) -> sa.Update:
+    """The step to an outcome, built once for each kind."""
+    before = (AFTER_DOT if committed else BEFORE_DOT)[state]
+    # One alternative a state instead of IN: an executemany() knows no lists.
+    legal = sa.or_(*(_TABLE.c.state == one for one in before))
+    return sa.update(_TABLE).where(_TABLE.c.id == sa.bindparam("which"), legal).values(_settled(state))
+
+
+def _settled(state: DeliveryState) -> dict[str, object]:
     """What a delivery's row says after an outcome."""
     values: dict[str, object] = {
         "state": state,
         "reply": sa.bindparam("the_reply"),
         "provider": sa.bindparam("the_provider"),
         "scope": sa.bindparam("the_scope"),
-        "attempts": table.c.attempts + 1,
-        "settled_at": None if state is DeliveryState.DEFERRED else now,
+        "attempts": _TABLE.c.attempts + 1,
     }
     if state is DeliveryState.DEFERRED:
-        values["due_at"] = sa.bindparam("the_due")
-    elif state is not DeliveryState.UNKNOWN:
-        # What the letter said (a link with a token) has done its work.
-        values["context_sealed"] = None
-    return values
+        return {**values, "settled_at": None, "due_at": sa.bindparam("the_due")}
+    values["settled_at"] = sa.bindparam("the_time")
+    # What the letter said (a link with a token) has done its work, unless it may have to be said again.
+    return values if state is DeliveryState.UNKNOWN else {**values, "context_sealed": None}
 
 
 def slow_down(session: Session, result: Result, now: dt.datetime) -> None:

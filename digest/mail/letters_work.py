@@ -20,7 +20,7 @@ from digest.mail.providers import provider_of
 from digest.mail.render import BadTemplate, Rendered, Renderer
 from digest.mail.replies import Outcome, Scope
 from digest.mail.smtp import Envelope
-from digest.mail.work import BAD_DOMAIN, Batches, Copy, Gate, envelope_address
+from digest.mail.work import BAD_DOMAIN, THESE, Batches, Copy, Gate, envelope_address
 from digest.models import Delivery, DeliveryState, User
 from digest.settings import Newsletter
 from subscribers.db import Database
@@ -42,6 +42,7 @@ class LettersWork(Batches):
 
     name = LETTERS
     group = LETTERS
+    _query = sa.select(Delivery.id, Delivery).where(THESE).order_by(Delivery.id)
     grows = True
 
     def __init__(
@@ -82,9 +83,6 @@ class LettersWork(Batches):
 
     def _which(self) -> ledger.Which:
         return ledger.LETTERS
-
-    def _query(self) -> sa.Select[*tuple[Any, ...]]:
-        return sa.select(Delivery.id, Delivery)
 
     def _copy(self, session: Session, row: sa.Row[*tuple[Any, ...]]) -> Copy | Outcome:
         delivery: Delivery = row[1]

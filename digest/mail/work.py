@@ -120,6 +120,8 @@ class Batches:
     """The part of `Work` that is the same for issues and letters: copies by the handful, as the gate lets them out."""
 
     grows = False
+    _query: sa.Select[*tuple[Any, ...]]
+    """Selects what a copy is made of, the delivery first, for `these` numbers. Built once: it is asked often."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -205,9 +207,8 @@ class Batches:
         with self._database.read() as session:
             self._gate.learn(session, now)
             wanted = self._next_ids(session, now)
-        grant = self._granted(wanted, now)
-        with self._database.read() as session:
-            rows = session.execute(self._query().where(Delivery.id.in_(wanted)).order_by(Delivery.id)).all()
+            grant = self._granted(wanted, now)
+            rows = session.execute(self._query, {"these": wanted}).all()
             made = [(row[0], self._made(session, row)) for row in rows]
         copies = [copy for _, copy in made if isinstance(copy, Copy)]
         refused = [(which, copy) for which, copy in made if isinstance(copy, Outcome)]
@@ -273,11 +274,12 @@ class Batches:
     def _which(self) -> ledger.Which:
         raise NotImplementedError
 
-    def _query(self) -> sa.Select[*tuple[Any, ...]]:
-        raise NotImplementedError
-
     def _copy(self, session: Session, row: sa.Row[*tuple[Any, ...]]) -> Copy | Outcome:
         raise NotImplementedError
+
+
+THESE = Delivery.id.in_(sa.bindparam("these", expanding=True))
+"""The condition of `Batches._query`."""
 
 
 def _by_lane(
