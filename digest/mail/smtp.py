@@ -36,6 +36,8 @@ class Limits:
     data: float = 120.0
     body: float = 180.0
     dot: float = 600.0
+    age: float = 300.0
+    """How old a connection may be that another transaction is begun on (S-44)."""
 
     def of(self, stage: Stage) -> float:
         """How long a stage's answer is waited for."""
@@ -67,6 +69,8 @@ class Envelope:
     sender: str
     recipient: str = field(repr=False)
     size: int
+    envid: str = ""
+    """What a report about this copy names it by (RFC 3461 §4.4): opaque, and at most 100 characters once coded."""
 
 
 class Session:
@@ -77,19 +81,28 @@ class Session:
     `Interrupted`; whichever it is, `stage` tells whether anything can have been accepted.
     """
 
-    def __init__(self, client: aiosmtplib.SMTP, limits: Limits) -> None:
+    def __init__(self, client: aiosmtplib.SMTP, limits: Limits, reuse: int) -> None:
         transport = cast("asyncio.Transport", client.transport)
         self._client = client
         self._channel = Channel(transport)
         self._limits = limits
+        self._reuse = reuse
+        self._loop = asyncio.get_running_loop()
+        self._old_at = self._loop.time() + limits.age
         self.pipelining = client.supports_extension("pipelining")
         self._utf8 = client.supports_extension("smtputf8")
+        self._dsn = client.supports_extension("dsn")
         self._max_size = _advertised_size(client)
         self._begun: Envelope | None = None
         self.sent = 0
         """Transactions begun on this connection."""
         self.usable = True
         transport.set_protocol(self._channel)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the next transaction is to have a new connection: after so many, or so long a time (S-44)."""
+        return self.sent >= self._reuse or self._loop.time() >= self._old_at
 
     def check(self, envelope: Envelope) -> None:
         """Refuse by ourselves what must not be asked, or what the relay has said it does not take. Raises `Refused`."""
@@ -189,9 +202,10 @@ class Session:
     def _commands(self, envelope: Envelope) -> tuple[tuple[Stage, bytes], ...]:
         utf8 = "" if envelope.recipient.isascii() else " SMTPUTF8"
         announced = f" SIZE={envelope.size}" if self._max_size is not None else ""
+        report, notify = ("", "") if not self._dsn else (_report(envelope), " NOTIFY=FAILURE,DELAY")
         return (
-            (Stage.MAIL, f"MAIL FROM:<{envelope.sender}>{announced}{utf8}\r\n".encode()),
-            (Stage.RCPT, f"RCPT TO:<{envelope.recipient}>\r\n".encode()),
+            (Stage.MAIL, f"MAIL FROM:<{envelope.sender}>{announced}{utf8}{report}\r\n".encode()),
+            (Stage.RCPT, f"RCPT TO:<{envelope.recipient}>{notify}\r\n".encode()),
             (Stage.DATA, b"DATA\r\n"),
         )
 
@@ -251,6 +265,7 @@ class Session:
 
 _ENVELOPE = (Stage.MAIL, Stage.RCPT, Stage.DATA)
 _FORBIDDEN = re.compile(r"[\x00-\x20<>\x7f]")
+_CODED = re.compile(r"[^!-~]|[+=]")
 
 
 async def open_session(smtp: Smtp, limits: Limits, tls: ssl.SSLContext | None = None) -> Session:
@@ -282,7 +297,7 @@ async def open_session(smtp: Smtp, limits: Limits, tls: ssl.SSLContext | None = 
         # UnicodeError: a host name that cannot be one.
         _drop(client)
         raise Interrupted(Stage.CONNECT, str(error) or type(error).__name__) from error
-    return Session(client, limits)
+    return Session(client, limits, smtp.reuse)
 
 
 def _drop(client: aiosmtplib.SMTP) -> None:
@@ -304,6 +319,16 @@ def _advertised_size(client: aiosmtplib.SMTP) -> int | None:
         return None
     value = client.esmtp_extensions.get("size", "")
     return int(value) if value.isdigit() else 0
+
+
+def _report(envelope: Envelope) -> str:
+    """What a report may hold: the headers and never the text, and the copy's own name (RFC 3461 §4.3, §4.4; S-45)."""
+    return " RET=HDRS" + (f" ENVID={_xtext(envelope.envid)}" if envelope.envid else "")
+
+
+def _xtext(text: str) -> str:
+    """The coding of RFC 3461 §4: printable ASCII stands for itself; `+`, `=` and the rest are `+` and two digits."""
+    return _CODED.sub(lambda match: "".join(f"+{octet:02X}" for octet in match[0].encode()), text)
 
 
 def _is_go_ahead(stage: Stage, reply: Reply) -> bool:
