@@ -22,6 +22,8 @@ from digest.mail.replies import Reply, Stage
 from digest.settings import Smtp
 
 CHUNK = 65536
+CLOSING = 421
+"""The relay's word that it closes the connection (RFC 5321 §3.8)."""
 GOODBYE = 2.0
 """Seconds for QUIT and for closing."""
 
@@ -246,7 +248,9 @@ class Session:
             reply = await self._channel.reply(self._limits.of(stage))
         except ConnectionError as error:
             raise self._interrupted(stage, error) from error
-        if reply.code == 421:  # noqa: PLR2004 -- the relay is closing the connection, whatever was asked (§3.8).
+        if reply.code == CLOSING or reply.code // 100 == (2 if stage is Stage.DATA else 3):
+            # It is closing the connection, whatever was asked (§3.8), or it answers something that was not: where yes
+            # is 3yz a 2yz is out of step, and the other way round.
             self.abort()
         return reply
 
