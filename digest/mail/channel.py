@@ -18,7 +18,8 @@ class Channel(asyncio.Protocol):
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport = transport
-        self._buffer = bytearray()
+        self._rest = b""
+        """The beginning of a line whose end has not come."""
         self._lines: list[str] = []
         self._code = b""
         self._size = 0
@@ -35,13 +36,13 @@ class Channel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what the relay sends; called by asyncio."""
-        self._buffer += data
-        # After a line that is not SMTP nothing counts any more: what follows would be taken for another answer.
-        while self.broken is None and (end := self._buffer.find(b"\n")) >= 0:
-            line = bytes(self._buffer[:end]).removesuffix(b"\r")
-            del self._buffer[: end + 1]
-            self._line(line)
-        if len(self._buffer) > MAX_LINE:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            if self.broken is not None:
+                # After a line that is not SMTP nothing counts any more: what follows would be taken for another answer.
+                return
+            self._line(line.removesuffix(b"\r"))
+        if len(self._rest) > MAX_LINE:
             self._break("the relay sent an endless line")
 
     def _line(self, line: bytes) -> None:
