@@ -183,7 +183,7 @@ class Postfix:
     _heard: threading.Condition = field(default_factory=threading.Condition)
 
     def __enter__(self) -> Self:
-        self.starttls, self.smtps = _free_port(), _free_port()
+        self.starttls, self.smtps = _free_ports()
         # Not below pytest's own folder: Postfix's unprivileged parts could not come in.
         self._folder = Path(tempfile.mkdtemp(prefix="digest-postfix-"))
         self._folder.chmod(0o755)
@@ -269,13 +269,12 @@ def _start(folder: Path) -> subprocess.Popen[str]:
     )
 
 
-def _free_port() -> int:
-    """A port that nobody has, below those that the kernel gives out by itself: nobody gets it meanwhile."""
+def _free_ports() -> tuple[int, int]:
+    """Two ports that nobody has, below those that the kernel gives out by itself: nobody gets them meanwhile."""
     while True:
-        port = random.randrange(20000, 30000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        ports = random.sample(range(20000, 30000), 2)
+        try:
+            with socket.create_server(("127.0.0.1", ports[0])), socket.create_server(("127.0.0.1", ports[1])):
+                return ports[0], ports[1]
+        except OSError:
+            continue
