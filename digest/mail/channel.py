@@ -18,6 +18,10 @@ class Channel(asyncio.Protocol):
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport = transport
+        # `drain` then waits until the kernel has everything: a whole message would fit into the 64 KB that asyncio
+        # keeps back otherwise, and a relay that takes nothing would be noticed only after the dot (S-10). One and not
+        # none: asyncio's TLS pauses a writer at the limit itself, and would never let it go on.
+        transport.set_write_buffer_limits(high=1)
         self._rest = b""
         """The beginning of a line whose end has not come."""
         self._lines: list[str] = []
@@ -103,7 +107,7 @@ class Channel(asyncio.Protocol):
         return self._replies.popleft()
 
     async def drain(self, limit: float) -> None:
-        """Wait until what was written has mostly left. Raises `ConnectionError` when it cannot leave any more."""
+        """Wait until the kernel has what was written. Raises `ConnectionError` when it cannot leave any more."""
         self._expect(limit)
         if not self._writable.is_set():
             await self._writable.wait()

@@ -6,16 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digest.mail.smtp import Envelope, Refused, Session, _xtext, open_session
+from digest.mail.smtp import Envelope, Limits, Refused, Session, _xtext, open_session
 from digest.settings import Smtp
-from tests.house import LIMITS
 from tests.smtp_server import ScriptedServer
 
 SENDER, READER, ABROAD = "list@example.org", "reader@example.org", "чтец@example.org"
 
 
 async def opened(server: ScriptedServer, reuse: int = 100) -> Session:
-    return await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}", reuse=reuse), LIMITS)
+    return await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}", reuse=reuse), Limits())
 
 
 async def transact(session: Session, envelope: Envelope) -> None:

@@ -12,11 +12,11 @@ import sqlalchemy as sa
 import trustme
 
 from digest.mail.send import Engine, Run
-from digest.mail.smtp import Envelope, open_session
+from digest.mail.smtp import Envelope, Limits, open_session
 from digest.models import Delivery, DeliveryState
 from digest.settings import Smtp
 from subscribers.db import Database
-from tests.house import LIMITS, House
+from tests.house import House
 from tests.mail.postfix import Accounts, Greylist, Postfix, missing
 from tests.smtp_server import Moment, Say, ScriptedServer
 
@@ -43,7 +43,7 @@ class Line:
         return Smtp(url=f"{scheme}://digest:{password.replace(' ', '%20')}@localhost:{port}", connections=2)
 
     def engine(self, house: House, smtp: Smtp, tls: ssl.SSLContext | None = None) -> Engine:
-        return replace(house.engine(0), smtp=smtp, tls=tls or trusting())
+        return replace(house.engine(0), smtp=smtp, limits=Limits(), tls=tls or trusting())
 
 
 def trusting() -> ssl.SSLContext:
@@ -161,7 +161,7 @@ def test_a_certificate_that_nobody_vouches_for_gets_neither_password_nor_mail(
 
 def test_a_report_of_failure_names_our_copy_and_holds_no_text(line: Line) -> None:
     async def one() -> None:
-        async with await open_session(line.smtp("smtps"), LIMITS, trusting()) as session:
+        async with await open_session(line.smtp("smtps"), Limits(), trusting()) as session:
             envelope = Envelope("list@example.org", "nobody@readers.example", 100, envid="c0ffee+1=x")
             await session.begin(envelope)
             await session.accepted()

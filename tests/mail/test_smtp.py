@@ -13,7 +13,8 @@ from digest.models import DeliveryState as D
 from digest.settings import Smtp
 from tests.smtp_server import HangUp, Moment, Plan, Say, ScriptedServer, Silence
 
-QUICK = Limits(connect=2, mail=2, rcpt=2, data=0.3, body=2, dot=0.3)
+LIMITS = Limits()
+"""As long as RFC 5321 says: a machine that is busy must not look like a relay that is silent."""
 BODY = [b"Subject: x\r\n\r\n", b"hello\r\n" * 20000]
 
 
@@ -28,9 +29,9 @@ async def ask(session: Session, sender: str, recipient: str, size: int) -> None:
     await session.accepted()
 
 
-async def send_one(server: ScriptedServer, body: list[bytes] = BODY) -> tuple[D, bool]:
+async def send_one(server: ScriptedServer, body: list[bytes] = BODY, limits: Limits = LIMITS) -> tuple[D, bool]:
     """Try one message; returns what became of it, and whether the connection could carry another."""
-    session = await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), QUICK)
+    session = await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), limits)
     try:
         await ask(session, "list@example.org", "reader@example.org", 100)
         await session.body(body)
@@ -58,6 +59,7 @@ class Row:
     """How many final dots the relay sees."""
     goes_on: bool = True
     """Whether the connection can be used again."""
+    limits: Limits = LIMITS
 
 
 def right_after_354(moment: Moment) -> Say | None:
@@ -76,7 +78,7 @@ TABLE = [
     Row("421 at DATA and drops", at("DATA", Say(b"421 4.3.2 closing\r\n", hang_up=True)), D.DEFERRED, 0, goes_on=False),
     Row("drops after dot", at("DOT", HangUp()), D.UNKNOWN, 1, goes_on=False),
     Row("drops after dot, by RST", at("DOT", HangUp(reset=True)), D.UNKNOWN, 1, goes_on=False),
-    Row("silent after dot", at("DOT", Silence()), D.UNKNOWN, 1, goes_on=False),
+    Row("silent after dot", at("DOT", Silence()), D.UNKNOWN, 1, goes_on=False, limits=Limits(dot=0.3)),
     Row("421 after dot", at("DOT", Say(b"421 4.3.2 closing\r\n")), D.DEFERRED, 1, goes_on=False),
     Row("451 after dot", at("DOT", Say(b"451 4.3.0 later\r\n")), D.DEFERRED, 1),
     Row("200 after dot", at("DOT", Say(b"200 ok\r\n")), D.ACCEPTED, 1),
@@ -101,7 +103,7 @@ BESIDE = [
     Row("garbage at RCPT", at("RCPT", Say(b"garbage\r\n")), D.DEFERRED, 0, goes_on=False),
     Row("550 to MAIL", no_sender, D.DEFERRED, 0),
     Row("drops at MAIL", at("MAIL", HangUp()), D.DEFERRED, 0, goes_on=False),
-    Row("silent at DATA", at("DATA", Silence()), D.DEFERRED, 0, goes_on=False),
+    Row("silent at DATA", at("DATA", Silence()), D.DEFERRED, 0, goes_on=False, limits=Limits(data=0.3)),
     Row("451 to DATA", at("DATA", Say(b"451 4.3.0 later\r\n")), D.DEFERRED, 0),
     Row("250 to DATA", at("DATA", Say(b"250 ok\r\n")), D.DEFERRED, 0, goes_on=False),
     Row("354 to RCPT", at("RCPT", Say(b"354 go on\r\n")), D.DEFERRED, 0, goes_on=False),
@@ -112,7 +114,7 @@ BESIDE = [
 @pytest.mark.parametrize("row", [*TABLE, *BESIDE], ids=lambda row: row.name)
 def test_what_the_relay_does_and_what_it_means(extensions, row: Row) -> None:
     with ScriptedServer(row.plan, extensions) as server:
-        state, goes_on = asyncio.run(send_one(server))
+        state, goes_on = asyncio.run(send_one(server, limits=row.limits))
     assert (state, goes_on) == (row.state, row.goes_on)
     assert len(server.dotted) == row.dots
     # Both sides' books agree: what is certain for us is what the relay has answered.
@@ -152,7 +154,7 @@ def test_a_refused_reader_does_not_disturb_the_next(extensions) -> None:
         return Say(b"550 5.1.1 no\r\n") if moment.command == "RCPT" and "bad" in moment.argument else None
 
     async def story(server: ScriptedServer) -> None:
-        session = await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), QUICK)
+        session = await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), LIMITS)
         async with session:
             for name in ("one", "two"):
                 await ask(session, "list@example.org", f"{name}@example.org", 10)
@@ -171,7 +173,7 @@ def test_a_refused_reader_does_not_disturb_the_next(extensions) -> None:
 @pytest.mark.parametrize("address", ["a@b.org>\r\nRCPT TO:<x@y.org", "a b@c.org", "a\x00@c.org", "<a@c.org"])
 def test_an_address_cannot_carry_a_command(address: str) -> None:
     async def story(server: ScriptedServer) -> None:
-        async with await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), QUICK) as session:
+        async with await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), LIMITS) as session:
             with pytest.raises(Refused):
                 await ask(session, "list@example.org", address, 10)
 
@@ -186,7 +188,7 @@ def test_an_address_cannot_carry_a_command(address: str) -> None:
 )
 def test_what_the_relay_said_it_cannot_take_is_not_tried(extensions, address, size) -> None:
     async def story(server: ScriptedServer) -> None:
-        async with await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), QUICK) as session:
+        async with await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), LIMITS) as session:
             with pytest.raises(Refused):
                 await ask(session, "list@example.org", address, size)
 
@@ -205,10 +207,10 @@ def contexts(name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     return server, client
 
 
-async def connect(scheme: str, port: int, tls: ssl.SSLContext | None) -> None:
-    async with await open_session(Smtp(url=f"{scheme}://user:word@localhost:{port}"), QUICK, tls) as session:
+async def connect(scheme: str, port: int, tls: ssl.SSLContext | None, body: list[bytes] = BODY) -> None:
+    async with await open_session(Smtp(url=f"{scheme}://user:word@localhost:{port}"), LIMITS, tls) as session:
         await ask(session, "list@example.org", "reader@example.org", 10)
-        await session.body(BODY)
+        await session.body(body)
         await session.dot()
 
 
@@ -224,6 +226,14 @@ def test_tls_carries_the_mail(scheme, implicit) -> None:
         asyncio.run(connect(scheme, server.port, client_tls))
     assert server.accepted == ["reader@example.org"]
     assert server.caught[0].body == b"".join(BODY)
+
+
+def test_a_text_that_fills_every_buffer_passes_tls() -> None:
+    server_tls, client_tls = contexts("localhost")
+    long = [b"more than any socket buffers\r\n" * 1000] * 300
+    with ScriptedServer(plan_auth, ("PIPELINING", "AUTH PLAIN"), tls=server_tls, implicit_tls=True) as server:
+        asyncio.run(connect("smtps", server.port, client_tls, long))
+    assert server.caught[0].body == b"".join(long)
 
 
 def seen(server: ScriptedServer) -> set[str]:
@@ -265,7 +275,7 @@ def test_a_refused_password_stops_before_any_mail() -> None:
 
 def test_the_next_envelope_travels_with_the_dot() -> None:
     async def story(server: ScriptedServer) -> list[str]:
-        session = await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), QUICK)
+        session = await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), LIMITS)
         one, two = (Envelope("list@example.org", f"{name}@example.org", 10) for name in ("one", "two"))
         async with session:
             await session.begin(one)
@@ -292,7 +302,7 @@ def test_a_refused_text_leaves_the_envelope_that_travelled_with_it() -> None:
         return refuse_first if moment.command == "DOT" and moment.message == 1 else None
 
     async def story(server: ScriptedServer) -> None:
-        session = await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), QUICK)
+        session = await open_session(Smtp(url=f"smtp+plain://127.0.0.1:{server.port}"), LIMITS)
         one, two = (Envelope("list@example.org", f"{name}@example.org", 10) for name in ("one", "two"))
         async with session:
             await session.begin(one)
