@@ -115,7 +115,7 @@ class IssueWork(Batches):
             delivery_id,
             attempts,
             provider_of(address),
-            Envelope(self._newsletter.sender.address, address, mailing.size),
+            Envelope(self._newsletter.sender.address, address, mailing.size, delivery.hex()),
             mailing.copy(address, delivery, subscription),
         )
 

@@ -109,7 +109,7 @@ class LettersWork(Batches):
             delivery.id,
             delivery.attempts,
             provider_of(address),
-            Envelope(newsletter.sender.address, address, mailing.size),
+            Envelope(newsletter.sender.address, address, mailing.size, delivery.public_id.hex()),
             mailing.copy(address, delivery.public_id, NOBODY),
         )
 

@@ -15,10 +15,9 @@ WIDEN_AFTER = 30.0
 class Pool:
     """Lends connections. Where the relay refuses one more, the pool makes do with those it has, and widens again."""
 
-    def __init__(self, open_one: Callable[[], Awaitable[Session]], width: int, reuse: int) -> None:
+    def __init__(self, open_one: Callable[[], Awaitable[Session]], width: int) -> None:
         self._open_one = open_one
         self._width = width
-        self._reuse = reuse
         self._narrowed = width
         self._narrowed_at = 0.0
         self._idle: list[Session] = []
@@ -75,7 +74,7 @@ class Pool:
 
     def is_good(self, session: Session) -> bool:
         """Whether a connection may carry another message."""
-        return session.usable and session.sent < self._reuse
+        return session.usable and not session.is_spent
 
     def keep(self, session: Session) -> None:
         """Take a connection back that is in order, for whoever comes next."""

@@ -13,7 +13,7 @@ from digest.models import DeliveryState
 RETRY_AFTER = (5, 15, 45, 120, 180)
 """Minutes to the next try after the first, second, … failed one; the last repeats (S-30; RFC 6647 §5)."""
 
-OUR_FAULT = frozenset({500, 501, 502, 503, 504, 530, 534, 535, 538})
+OUR_FAULT = frozenset({500, 501, 502, 503, 504, 530, 534, 535, 538, 555})
 """Wrong syntax, wrong order, not logged in: before the dot these are about our talk with the relay, not the reader."""
 
 CLOSING = 421

@@ -75,8 +75,8 @@ class Sender:
         self.engine = engine
         self.gate = Gate(Lanes(smtp.connections), Rates(smtp.per_second, smtp.per_hour, smtp.per_day))
         self.commits = Commits(engine.database, engine.clock)
-        self.pool = Pool(self._open, smtp.connections, smtp.reuse)
-        self._for_letters = Pool(self._open, min(FOR_LETTERS, smtp.connections), smtp.reuse)
+        self.pool = Pool(self._open, smtp.connections)
+        self._for_letters = Pool(self._open, min(FOR_LETTERS, smtp.connections))
         self._courses: dict[str, Course] = {}
 
     async def __aenter__(self) -> Self:

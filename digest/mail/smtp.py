@@ -18,12 +18,10 @@ from typing import Self, cast
 import aiosmtplib
 
 from digest.mail.channel import Channel
-from digest.mail.replies import Reply, Stage
+from digest.mail.replies import CLOSING, Reply, Stage
 from digest.settings import Smtp
 
 CHUNK = 65536
-CLOSING = 421
-"""The relay's word that it closes the connection (RFC 5321 §3.8)."""
 GOODBYE = 2.0
 """Seconds for QUIT and for closing."""
 

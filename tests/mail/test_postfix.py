@@ -11,8 +11,12 @@ import pytest
 import sqlalchemy as sa
 import trustme
 
-from digest.mail.send import Engine, Run
+from digest.mail.course import Run
+from digest.mail.lanes import Lanes
+from digest.mail.pace import Rates
+from digest.mail.send import Engine
 from digest.mail.smtp import Envelope, Limits, open_session
+from digest.mail.work import Gate
 from digest.models import Delivery, DeliveryState
 from digest.settings import Smtp
 from subscribers.db import Database
@@ -84,12 +88,12 @@ def send(house: House, engine: Engine, issue: int) -> Run:
 def copies(house: House, issue: int) -> dict[str, bytes]:
     """What every reader is to get, byte by byte."""
     work = house.work(issue)
-    work.begin(house.now)
+    work.begin(house.now, Gate(Lanes(1000), Rates()))
 
     async def load() -> dict[str, bytes]:
         found = {}
         while copy := await work.next(house.now):
-            found[copy.envelope.recipient] = b"".join(copy.segments())
+            found[copy.envelope.recipient] = b"".join(copy.segments)
         return found
 
     return asyncio.run(load())
