@@ -44,6 +44,8 @@ RENEW = 15.0
 """Seconds between two renewals of the lease."""
 FOR_LETTERS = 2
 """Connections that letters have to themselves: however busy an issue keeps the others, a confirmation goes out."""
+IDLE = 5.0
+"""Seconds that connections are kept open with nothing to send."""
 TURN = 0.2
 """Seconds between two looks whether a run is to end, for a connection that waits for its turn."""
 
@@ -78,6 +80,7 @@ class Sender:
         self.pool = Pool(self._open, smtp.connections)
         self._for_letters = Pool(self._open, min(FOR_LETTERS, smtp.connections))
         self._courses: dict[str, Course] = {}
+        self._leaving: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         await self.commits.__aenter__()
@@ -86,6 +89,8 @@ class Sender:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._leaving:
+            self._leaving.cancel()
         await self._goodbye()
         await self.commits.__aexit__()
 
@@ -118,7 +123,7 @@ class Sender:
             run.held_until = work.held_until
             await asyncio.to_thread(drop_lease, engine.database, claim)
         if not self._courses:
-            await self._goodbye()
+            self._leaving = asyncio.create_task(self._leave())
         return run
 
     async def _send(self, work: Work, claim: Claim, run: Run, stopping: asyncio.Event) -> None:
@@ -145,6 +150,12 @@ class Sender:
 
     async def _open(self) -> Session:
         return await open_session(self.engine.smtp, self.engine.limits, self.engine.tls)
+
+    async def _leave(self) -> None:
+        """Say goodbye to the relay when nothing has come for a while."""
+        await asyncio.sleep(IDLE)
+        if not self._courses:
+            await self._goodbye()
 
     async def _goodbye(self) -> None:
         await self.pool.close()
