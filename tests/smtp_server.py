@@ -180,6 +180,7 @@ class _Talk:
         self.secure = server.implicit_tls
         self.closing = False
         self.held = b""
+        self.mute = False
 
     async def run(self) -> None:
         await self.answer("CONNECT", b"220 test.example.org ESMTP\r\n")
@@ -234,6 +235,8 @@ class _Talk:
             return
         first = await self.reader.readline()
         await self.answer("BODY", b"")
+        if self.closing:
+            return
         lines = [first]
         while lines[-1] != b".\r\n":
             lines.append(await self.reader.readuntil(b"\n"))
@@ -246,6 +249,8 @@ class _Talk:
         """Answer as the plan says or as usual; returns what was said."""
         moment = Moment(self.number, command, self.messages, argument)
         self.server.commands.append(moment)
+        if self.mute:
+            return b""
         act = self.server.plan(moment) or Say()
         match act:
             case HangUp(reset=reset):
@@ -270,6 +275,7 @@ class _Talk:
             await self.writer.drain()
         self.closing = manner.hang_up
         if manner.half_close:
+            self.mute = True
             self.writer.write_eof()
         if manner.then:
             manner.then()
