@@ -243,10 +243,10 @@ class _Talk:
         caught = Caught(self.sender, list(self.recipients), b"".join(lines[:-1]), self.number)
         self.server.caught.append(caught)
         self.messages += 1
-        caught.reply = await self.answer("DOT", b"250 2.0.0 queued\r\n")
+        await self.answer("DOT", b"250 2.0.0 queued\r\n", caught=caught)
 
-    async def answer(self, command: str, usual: bytes, argument: str = "") -> bytes:
-        """Answer as the plan says or as usual; returns what was said."""
+    async def answer(self, command: str, usual: bytes, argument: str = "", caught: Caught | None = None) -> bytes:
+        """Answer as the plan says or as usual; returns what was said, which is noted before anybody can read it."""
         moment = Moment(self.number, command, self.messages, argument)
         self.server.commands.append(moment)
         if self.mute:
@@ -259,6 +259,8 @@ class _Talk:
                 await asyncio.Event().wait()
         assert isinstance(act, Say)
         reply = usual if act.reply is None else act.reply
+        if caught:
+            caught.reply = reply
         await self.say(reply, act)
         return reply
 

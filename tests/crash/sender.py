@@ -23,9 +23,13 @@ from tests.crash.points import Death, arm
 from tests.house import House
 from tests.issues.newsroom import BASE_URL, make_newsletter, templates
 
+log = structlog.get_logger()
+
 SEND_AT = dt.datetime(2026, 11, 19, 9, 0, tzinfo=dt.UTC)
 STEP = dt.timedelta(minutes=20)
 """How far the clock moves from one run to the next: whoever was put off is due again."""
+FAULT = "the database failed"
+"""What a sender says of it in its log."""
 ROUNDS = 30
 """So many runs a process; ten hours by its clock."""
 
@@ -51,14 +55,15 @@ class Order:
     """Where it kills itself, if it does."""
     patience: float = 0.0
     """Seconds to wait after a fault of the database before it goes on; 0: the fault is the end of the process."""
+    rounds: int = ROUNDS
     disk: int | None = None
-    """How many octets a file may have, until the first fault; none: as many as the machine gives."""
+    """How many octets there are left on its disk, until the first fault; none: as many as the machine gives."""
 
 
 def send(order: Order) -> None:
     """What the process does. It ends with 0 when it could do all it was to do."""
-    with order.log.open("a") as log:
-        structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=log))
+    with order.log.open("a") as written:
+        structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=written))
         if order.death and not order.death.point.is_on_wire:
             arm(order.death)
         digest.mail.send.RENEW = order.renew
@@ -83,17 +88,19 @@ async def _carry_on(house: House, order: Order) -> None:
     _freeze(house, order.issue_id)
     worker = _worker(house, order)
     if order.disk is not None:
-        _limit(order.disk)
-    for _ in range(ROUNDS):
+        _leave_space(_largest(house.database) + order.disk)
+    for _ in range(order.rounds):
         try:
             await worker.send_issue(order.issue_id, house.newsletter.slug, asyncio.Event())
             going_out = _resumed(house, order.issue_id)
-        except* sa.exc.SQLAlchemyError:
+        except* sa.exc.SQLAlchemyError as faults:
             # What the worker's own loop does with it: wait, and go on.
             if not order.patience:
                 raise
+            log.warning(FAULT, kind=type(faults.exceptions[0]).__name__)
             going_out = True
             await asyncio.sleep(order.patience)
+            _leave_space(resource.RLIM_INFINITY)
         if not going_out:
             return
         house.now += STEP
@@ -114,7 +121,17 @@ def _resumed(house: House, issue_id: int) -> bool:
     return house.issue_state(issue_id) is IssueState.SENDING
 
 
-def _limit(size: int) -> None:
-    """Let no file of this process grow beyond that: Python ignores SIGXFSZ, and a write that does not fit fails."""
+def _largest(database: Database) -> int:
+    """The size of an SQLite database's largest file: itself, or its write-ahead log."""
+    path = Path(database.url.database or "")
+    return max(one.stat().st_size for one in path.parent.glob(f"{path.name}*"))
+
+
+def _leave_space(size: int) -> None:
+    """Let no file of this process grow beyond that: Python ignores SIGXFSZ, so a write that does not fit fails.
+
+    That stands in for a full disk, which would need a file system of its own and root. Unlike `max_page_count` it also
+    holds for the write-ahead log, which is where a commit is written first.
+    """
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))

@@ -5,13 +5,16 @@ start at once because they are forked from one that has imported everything.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -30,9 +33,10 @@ DATABASES = ("sqlite", "postgres")
 PATIENCE = 90.0
 """Seconds that a process has. A whole run takes one or two."""
 
-_forks = multiprocessing.get_context("forkserver")
+forks = multiprocessing.get_context("forkserver")
+"""Makes processes."""
 # pytest's own main module is imported in each child; here it is there already.
-_forks.set_forkserver_preload(["pytest", "tests.crash.sender"])
+forks.set_forkserver_preload(["pytest", "tests.crash.sender"])
 
 
 @dataclass(frozen=True)
@@ -45,14 +49,19 @@ class Scene:
     """For what the processes write beside it."""
 
     @property
+    def log(self) -> Path:
+        """What its senders have logged."""
+        return self.folder / "log.txt"
+
+    @property
     def house(self) -> House:
         """To look at the books with."""
         return House(self.database, SEND_AT, newsletter=make_newsletter())
 
-    def order(self, port: int, owner: str, **more: object) -> Order:
+    def order(self, port: int, owner: str, **more: Any) -> Order:
         """What a sender of this scene is told; `more` are fields of `Order`."""
         url = self.database.url.render_as_string(hide_password=False)
-        order = Order(url, keys(), self.issue_id, port, self.folder / "log.txt", owner)
+        order = Order(url, keys(), self.issue_id, port, self.log, owner)
         return replace(order, **more)
 
 
@@ -64,18 +73,26 @@ class Player:
     _process: multiprocessing.context.ForkServerProcess = field(init=False)
 
     def __post_init__(self) -> None:
-        self._process = _forks.Process(target=send, args=(self.order,), daemon=True)
+        self._process = forks.Process(target=send, args=(self.order,), daemon=True)
         self._process.start()
 
     @property
     def pid(self) -> int:
-        """To send it signals."""
+        """The process's number."""
         assert self._process.pid is not None
         return self._process.pid
 
     def kill(self) -> None:
         """End it at once."""
         self._process.kill()
+
+    def freeze(self) -> None:
+        """Stop it where it is, with all it has open, until it is thawed."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
 
     def wait(self) -> int:
         """Its exit code, negative for a signal. Raises `AssertionError` where it does not end."""
@@ -125,14 +142,14 @@ class Stage:
     @cached_property
     def _sqlite_template(self) -> Path:
         path = self._folder / "template.db"
-        _prepare(Database(f"sqlite:///{path}"))
+        _prepared(f"sqlite:///{path}")
         return path
 
     @cached_property
     def _postgres_template(self) -> str:
         name = f"template_{uuid.uuid4().hex}"
         self._server(f"CREATE DATABASE {name}")
-        _prepare(Database(Database(self._postgres_url()).url.set(database=name)))
+        _prepared(Database(self._postgres_url()).url.set(database=name))
         return name
 
     def _server(self, command: str) -> None:
@@ -142,13 +159,18 @@ class Stage:
         server.close()
 
 
-def _prepare(database: Database) -> None:
-    """An approved issue, and readers for it."""
+def _prepared(url: str | sa.URL) -> None:
+    database = Database(url)
     Base.metadata.create_all(database.engine)
+    approved_issue(database, MOST)
+    database.close()
+
+
+def approved_issue(database: Database, readers: int) -> None:
+    """Put an approved issue, and readers for it, into a database with tables."""
     newsroom = Newsroom(database)
     newsroom.well()
     drafted = newsroom.draft()
     with database.write() as session:
         assert isinstance(control.approve(session, drafted.issue_id, who="Ada", now=THURSDAY), Done)
-    House(database, THURSDAY, newsletter=make_newsletter()).readers(MOST)
-    database.close()
+    House(database, THURSDAY, newsletter=make_newsletter()).readers(readers)
