@@ -12,7 +12,7 @@ from digest.mail.smtp import Envelope, Interrupted, Limits, Refused, open_sessio
 from digest.models import DeliveryState
 from digest.settings import Smtp
 from tests.crash.faults import ODD, UNREADABLE
-from tests.smtp_server import Act, HangUp, Plan, Say, ScriptedServer
+from tests.smtp_server import Act, HangUp, Moment, Plan, Say, ScriptedServer
 
 LETTER = b"MAIL FROM:<a@x.example>\r\nRCPT TO:<b@x.example>\r\nDATA\r\n"
 
@@ -29,17 +29,19 @@ def at(command: str, act: Act) -> Plan:
 
 
 def test_answers_that_are_held_back_travel_with_the_next() -> None:
-    with ScriptedServer(lambda m: Say(hold=True) if m.command in ("MAIL", "RCPT") else None) as server:
-        with talk(server) as connection:
-            connection.sendall(LETTER)
-            assert connection.recv(1000) == b"250 2.1.0 ok\r\n250 2.1.5 ok\r\n354 go on\r\n"
+    def plan(moment: Moment) -> Act | None:
+        return Say(hold=True) if moment.command in ("MAIL", "RCPT") else None
+
+    with ScriptedServer(plan) as server, talk(server) as connection:
+        connection.sendall(LETTER)
+        assert connection.recv(1000) == b"250 2.1.0 ok\r\n250 2.1.5 ok\r\n354 go on\r\n"
 
 
 def test_an_answer_in_pieces_comes_in_pieces() -> None:
-    with ScriptedServer(at("RSET", Say(b"250-one\r\n250 two\r\n", piece=3, delay=0.01))) as server:
-        with talk(server) as connection:
-            connection.sendall(b"RSET\r\n")
-            assert len(connection.recv(1000)) < len(b"250-one\r\n250 two\r\n")
+    reply = b"250-one\r\n250 two\r\n"
+    with ScriptedServer(at("RSET", Say(reply, piece=3, delay=0.01))) as server, talk(server) as connection:
+        connection.sendall(b"RSET\r\n")
+        assert len(connection.recv(1000)) < len(reply)
 
 
 def test_after_half_a_close_it_still_listens_and_says_nothing() -> None:
