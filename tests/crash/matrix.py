@@ -20,7 +20,7 @@ from tests.smtp_server import ScriptedServer
 
 HOURS = 10.5
 """From one sender's beginning to its successor's; by then the first one's lease has run out, whenever it died."""
-SHORT = 2.0
+SHORT = 3.0
 """Seconds to wait for the dot's answer where the relay will be silent."""
 
 

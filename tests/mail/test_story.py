@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -184,8 +184,9 @@ def _empty() -> bytes:
 
 who = st.sampled_from(READERS)
 which = st.integers(0, len(WEEKS) - 1)
-spans = st.sampled_from([dt.timedelta(minutes=minutes) for minutes in (1, 2, 7, 20, 240, 1440, -1, -30, -180)])
-ends = st.builds(End, st.sampled_from(["dot", "commit"]), st.integers(1, 6), st.booleans())
+spans = st.sampled_from([dt.timedelta(minutes=minutes) for minutes in (0, 2, 7, 20, 240, 1440, -1, -30, -180)])
+moods = st.sampled_from(sorted(MOODS))
+ends = st.builds(End, st.sampled_from(["dot", "commit"]), st.integers(1, 5), st.booleans())
 
 
 class Story(RuleBasedStateMachine):
@@ -207,9 +208,11 @@ class Story(RuleBasedStateMachine):
         self.issues: list[Sent] = []
         self.senders = 0
 
-    @initialize()
-    def some_readers(self) -> None:
+    @initialize(some=st.lists(moods, max_size=AT_FIRST))
+    def some_readers_and_an_issue(self, some: list[str]) -> None:
         self.wants = {*self.house.readers(AT_FIRST)}
+        self.relay.moods.update(zip(READERS, some, strict=False))
+        self.another_issue()
 
     # Readers
 
@@ -256,12 +259,12 @@ class Story(RuleBasedStateMachine):
 
     # The world
 
-    @rule(reader=who, mood=st.sampled_from(sorted(MOODS)))
+    @rule(reader=who, mood=moods)
     def the_relay_changes_its_mind(self, reader: str, mood: str) -> None:
         self.relay.moods[reader] = mood
 
     @rule(span=spans)
-    def the_clock_moves(self, span: dt.timedelta) -> None:
+    def time_passes(self, span: dt.timedelta) -> None:
         self.house.now += span
 
     # Issues
@@ -278,14 +281,13 @@ class Story(RuleBasedStateMachine):
         assert sorted(whose.values()) == sorted(self.wants)
         self.issues.append(Sent(issue_id, frozenset(self.wants), whose))
 
-    @precondition(lambda self: self.issues)
-    @rule(number=which, some=st.none() | st.integers(1, 5))
-    def send(self, number: int, some: int | None) -> None:
-        """All that is due, or until the n-th dot."""
+    @rule(number=which, later=spans, some=st.none() | st.integers(1, 5))
+    def send(self, number: int, later: dt.timedelta, some: int | None) -> None:
+        """All that is due by then, or until the n-th dot."""
+        self.house.now += later
         with self._sending(number) as issue:
             asyncio.run(self._run(self._worker(self.house), issue.issue_id, some))
 
-    @precondition(lambda self: self.issues)
     @rule(number=which, reader=who)
     def send_while_somebody_leaves(self, number: int, reader: str) -> None:
         """One connection, so that it is known which dots came after they had left."""
@@ -302,10 +304,10 @@ class Story(RuleBasedStateMachine):
             after = self.relay.server.caught[left_at[0] if left_at else before :]
             assert not left_at or reader not in [who for caught in after for who in caught.recipients]
 
-    @precondition(lambda self: self.issues)
-    @rule(number=which, end=ends)
-    def crash(self, number: int, end: End) -> None:
+    @rule(number=which, later=spans, end=ends)
+    def crash(self, number: int, later: dt.timedelta, end: End) -> None:
         """The sender dies; whoever comes next has another name, and waits until its lease has run out."""
+        self.house.now += later
         mortal = Mortal(self.database.url, end)
         with self._sending(number) as issue:
             if end.what == "dot":
@@ -317,7 +319,16 @@ class Story(RuleBasedStateMachine):
                 assert mortal.dead
         mortal.close()
 
-    @precondition(lambda self: self.issues)
+    @rule(number=which, ahead=st.sampled_from([dt.timedelta(), dt.timedelta(minutes=5)]))
+    def two_send_at_once(self, number: int, ahead: dt.timedelta) -> None:
+        """To the second one, if its clock is ahead, the first one's lease has run out while it is sending."""
+        with self._sending(number) as issue:
+            houses = self.house, House(self.database, self.house.now + ahead)
+            asyncio.run(self._together([self._run(self._worker(house), issue.issue_id) for house in houses]))
+
+    async def _together(self, runs: list[Coroutine[None, None, None]]) -> None:
+        await asyncio.gather(*runs)
+
     @rule(number=which, step=st.sampled_from([control.pause, control.resume, control.cancel]))
     def somebody_decides(self, number: int, step: Callable[..., object]) -> None:
         issue = self._issue(number)
@@ -416,14 +427,13 @@ class Story(RuleBasedStateMachine):
                 return
             if self.house.issue_state(issue.issue_id) is IssueState.PAUSED:
                 self.somebody_decides(number, control.resume)
-            self.house.now += dt.timedelta(hours=1)
-            self.send(number, None)
+            self.send(number, dt.timedelta(hours=1), None)
         raise AssertionError("the books do not close")
 
 
 Story.TestCase.settings = settings(
-    max_examples=STORIES or 30,
-    stateful_step_count=50 if STORIES else 20,
+    max_examples=STORIES or 25,
+    stateful_step_count=50 if STORIES else 30,
     derandomize=not STORIES,
     database=None,
     deadline=None,
