@@ -7,7 +7,7 @@ RUN_STAMP := $(VENV)/.run-stamp
 DEV_STAMP := $(VENV)/.dev-stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format browser lock clean
+.PHONY: help run test bench lint format browser lock clean
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ run: $(RUN_STAMP) ## Show the whole Thursday on this machine; ONCE=1 ends with t
 
 test: lint browser ## Lint, then the whole suite.
 	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(DEV_STAMP) ## Measure sending beside Postfix's own generator; QUICK=1 takes two minutes, ARGS="--row cpu" a part.
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
 
 lint: $(DEV_STAMP) ## Format, style, types and layers.
 	$(BIN)/ruff format --check .

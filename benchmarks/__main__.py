@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -19,7 +20,7 @@ from benchmarks.ground import on_disk
 from benchmarks.rows import Measured, NotMeasured, judged, rows
 from benchmarks.sizes import FULL, QUICK, Sizes
 from benchmarks.table import as_markdown, show
-from benchmarks.tools import Failed, Missing, find_tools
+from benchmarks.tools import PLACES, Failed, Missing, find_tools
 from digest.cli.logs import set_up_logs
 
 WIDTH = 150
@@ -30,9 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for; returns the exit code."""
     asked = _parser().parse_args(arguments)
     sizes = QUICK if asked.quick else FULL
+    if asked.rounds:
+        sizes = replace(sizes, rounds=asked.rounds, large_rounds=asked.rounds)
     set_up_logs(quiet=True)
     try:
-        tools = find_tools()
+        tools = find_tools(PLACES)
     except Missing as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 2
@@ -58,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--row", action="append", choices=names, metavar="NAME", help=f"only this row: {', '.join(names)}"
     )
+    parser.add_argument("--rounds", type=int, help="so many rounds of everything")
     parser.add_argument("--folder", type=Path, help="where the databases are kept; a disk, not memory")
     return parser
 
@@ -95,9 +99,8 @@ def _progress(what: str, found: Found) -> None:
 def _conditions(sizes: Sizes) -> str:
     """On what it was measured; nothing that names the machine."""
     cores = len(os.sched_getaffinity(0))
-    measure = "quick" if sizes is QUICK else "full"
     return (
-        f"{measure} measurement, {sizes.rounds} rounds ({sizes.large_rounds} with {sizes.large:,} readers), medians;"
+        f"{sizes.rounds} rounds of {sizes.audience:,} messages, {sizes.large_rounds} of {sizes.large:,}, medians;"
         f" {cores} cores, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.system()};"
         " everything on loopback of one machine, sink and databases included"
     )

@@ -105,5 +105,12 @@ def rows(sizes: Sizes) -> tuple[Row, ...]:
         ),
         Row("rate", f"rate at {audiences}", 0.9, " ×"),
         Row("memory", f"memory at {audiences} (peak)", 20, " MB", at_most=True, digits=1),
-        Row("freeze", f"freezing an audience of {sizes.large:,}, one transaction", 10, " s", at_most=True, digits=1),
+        Row(
+            "freeze",
+            f"freezing an audience of {sizes.large:,}, one transaction, the slower database",
+            10,
+            " s",
+            at_most=True,
+            digits=1,
+        ),
     )

@@ -53,6 +53,6 @@ QUICK = Sizes(
     slow_audience=1_600,
     sendmail=1_000,
     dkimpy=250,
-    small=4_000,
-    large=30_000,
+    small=10_000,
+    large=40_000,
 )

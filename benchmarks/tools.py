@@ -40,7 +40,7 @@ class Tools:
     source: str
 
 
-def find_tools(places: str = PLACES) -> Tools:
+def find_tools(places: str) -> Tools:
     """The tools, looked for on PATH and in `places`. Raises `Missing`."""
     path = os.pathsep.join([os.environ.get("PATH", ""), places])
     found = {name: shutil.which(name, path=path) for name in ("smtp-sink", "smtp-source")}
