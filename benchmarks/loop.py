@@ -10,8 +10,8 @@ import asyncio
 import os
 import secrets
 import sys
+import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import aiosmtplib
@@ -38,11 +38,12 @@ def messages(house: House, issue_id: int, count: int, sign: Sign) -> Iterator[Me
         yield address, sign(b"".join(mailing.copy(address, secrets.token_bytes(16), secrets.token_bytes(16))))
 
 
-async def send(smtp: Smtp, sender: Mailbox, queue: Iterator[Message]) -> None:
-    """Send all messages over the connections of the settings."""
+async def send(smtp: Smtp, sender: Mailbox, queue: Iterator[Message]) -> float:
+    """Send all messages over the connections of the settings; returns the instant at which it was done."""
     async with asyncio.TaskGroup() as group:
         for _ in range(smtp.connections):
             group.create_task(_lane(smtp, sender, queue))
+    return time.monotonic()
 
 
 async def _lane(smtp: Smtp, sender: Mailbox, queue: Iterator[Message]) -> None:
@@ -78,8 +79,7 @@ def main() -> None:
     sender = house.newsletter(SLUG).sender
     sign = signer(Path(key[0]).read_bytes(), sender.domain) if key else unsigned
     queue = messages(house, int(issue_id), int(count), sign)
-    act = partial(send, house.settings.smtp, sender, queue)
-    timed(lambda: asyncio.run(act()))
+    timed(lambda: asyncio.run(send(house.settings.smtp, sender, queue)))
 
 
 if __name__ == "__main__":

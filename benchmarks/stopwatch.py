@@ -27,13 +27,16 @@ class Took:
     """The most memory it ever held, in MB (10^6 octets)."""
 
 
-def timed(act: Callable[[], None]) -> None:
-    """Wait for the word, act, and print what it took: for the measured process."""
+def timed(act: Callable[[], float]) -> None:
+    """Wait for the word, act, and print what it took: for the measured process.
+
+    `act` returns the instant, of the monotonic clock, at which its work was done.
+    """
     print(READY, flush=True)
     sys.stdin.readline()
     begun, cpu = time.monotonic(), time.process_time()
-    act()
-    ended, cpu = time.monotonic(), time.process_time() - cpu
+    ended = act()
+    cpu = time.process_time() - cpu
     print(json.dumps({"begun": begun, "ended": ended, "cpu": cpu, "peak": _peak()}), flush=True)
 
 
