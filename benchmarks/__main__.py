@@ -15,9 +15,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.experiments import EXPERIMENTS, Bench, CannotMeasure, Found
+from benchmarks.experiments import EXPERIMENTS, Bench, Found
 from benchmarks.ground import on_disk
 from benchmarks.rows import Measured, NotMeasured, judged, rows
+from benchmarks.signing import CannotMeasure
 from benchmarks.sizes import FULL, QUICK, Sizes
 from benchmarks.table import as_markdown, show
 from benchmarks.tools import PLACES, Failed, Missing, find_tools

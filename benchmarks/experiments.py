@@ -9,25 +9,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-from benchmarks.ground import Ground, environment, make_ground, new_database, postgres, signs
+from benchmarks.ground import Ground, environment, make_ground, new_database, postgres
 from benchmarks.issue import Frozen
 from benchmarks.rows import Measured
+from benchmarks.signing import CannotMeasure, can_sign, check, write_key
 from benchmarks.sizes import Sizes
 from benchmarks.stopwatch import Took, race
 from benchmarks.tools import Tools, generate, proxy, sink
+from digest.demo.catcher import Catcher
 from subscribers.db import Database
 
 Found = Mapping[str, Measured]
 """By the names of rows."""
 T = TypeVar("T")
 U = TypeVar("U")
-
-
-class CannotMeasure(Exception):
-    """What a row is about is not there; the message says what."""
 
 
 @dataclass(frozen=True)
@@ -69,21 +64,21 @@ class Bench:
         """A newsroom on PostgreSQL."""
         return self._ground(f"postgres_{readers}", readers)
 
-    @property
+    @cached_property
     def signing(self) -> Ground:
-        """A newsroom on SQLite that signs. Raises `CannotMeasure`."""
-        if not signs():
+        """A newsroom on SQLite that signs: this has been seen. Raises `CannotMeasure`."""
+        if not can_sign():
             raise CannotMeasure("this version cannot sign with DKIM")
+        with Catcher() as catcher:
+            self.send(self._ground("dkim_once", 1, dkim_key=self.dkim_key), catcher.smtp_port)
+        check(catcher.caught[0].raw, self.dkim_key)
         return self._ground("dkim", self.sizes.audience, dkim_key=self.dkim_key)
 
     @cached_property
     def dkim_key(self) -> Path:
         """The file of an RSA-2048 key."""
         file = self.folder / "dkim.pem"
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        file.touch(mode=0o600)
-        # The older of the two formats is the one that dkimpy reads too.
-        file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
+        write_key(file)
         return file
 
     def _ground(self, name: str, readers: int, *, dkim_key: Path | None = None) -> Ground:

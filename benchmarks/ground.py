@@ -19,7 +19,6 @@ from digest.mail.compose import Mailing, issue_mailing
 from digest.mail.ledger import equation
 from digest.mail.render import Rendered
 from digest.models import Issue
-from digest.settings import Newsletter
 from digest.wiring import House, build
 from subscribers.db import Database
 from subscribers.keys import make_keys, write_keys
@@ -88,11 +87,6 @@ def make_ground(folder: Path, database_url: str, readers: int, *, dkim_key: Path
     add_readers(house, readers)
     write_posts(house)
     return Ground(settings, house)
-
-
-def signs() -> bool:
-    """Whether a newsletter can be told to sign its issues."""
-    return "dkim" in Newsletter.model_fields
 
 
 def environment(port: int, connections: int, reuse: int) -> Mapping[str, str]:

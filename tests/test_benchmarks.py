@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from benchmarks.__main__ import main
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.ground import make_ground
+from benchmarks.loop import signer
 from benchmarks.rows import Line, Measured, NotMeasured, Row, judged, rows
+from benchmarks.signing import CannotMeasure, check, write_key
 from benchmarks.sizes import FULL, QUICK
 from benchmarks.table import HEADINGS, as_markdown
 from benchmarks.tools import Missing, find_tools, proxy
+from digest.mail.headers import MUST_BE_SIGNED
 
 FASTER = Row("faster", "ours against theirs", 1.2, " ×")
 LIGHTER = Row("lighter", "memory", 20, " MB", at_most=True, digits=0)
@@ -125,3 +128,12 @@ def _read(one: socket.socket, size: int) -> bytes:
     while len(gathered) < size:
         gathered += one.recv(65536)
     return bytes(gathered)
+
+
+def test_only_a_message_that_is_signed_is_taken_for_signed(tmp_path: Path) -> None:
+    key = tmp_path / "dkim.pem"
+    write_key(key)
+    plain = b"\r\n".join(f"{name}: x".encode() for name in ("From", *MUST_BE_SIGNED[1:])) + b"\r\n\r\nText\r\n"
+    check(signer(key.read_bytes(), "example.org")(plain), key)
+    with pytest.raises(CannotMeasure):
+        check(plain, key)
