@@ -42,11 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     wanted = [row for row in rows(sizes) if not asked.row or row.name in asked.row]
     place = on_disk(asked.folder)
+    busy = _how_busy()
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="digest-bench-", dir=place))
         found = _measure(Bench(tools, sizes, Path(folder), stack), {row.name for row in wanted})
     lines = [judged(row, found[row.name]) for row in wanted]
-    print(_conditions(sizes))
+    print(f"{_conditions(sizes)}; {busy}")
     if asked.markdown:
         print(as_markdown(lines))
     else:
@@ -105,6 +106,12 @@ def _conditions(sizes: Sizes) -> str:
         f" {cores} cores, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.system()};"
         " everything on loopback of one machine, sink and databases included"
     )
+
+
+def _how_busy() -> str:
+    """What else the machine does: that is in every figure too."""
+    load = os.getloadavg()[0]
+    return f"load before the start {load:.1f}" + (", so others had a share of the cores" if load > 1 else "")
 
 
 if __name__ == "__main__":

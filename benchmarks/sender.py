@@ -9,7 +9,9 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -17,7 +19,6 @@ from benchmarks.stopwatch import timed
 from digest.cli.logs import set_up_logs
 from digest.configuration import load
 from digest.models import Issue, IssueState
-from digest.queue import Worker
 from digest.wiring import House, build
 
 LOOK_EVERY = 0.02
@@ -26,15 +27,15 @@ AT_MOST = 3600.0
 """Seconds after which a sender is given up: a relay that is away is tried again for ever."""
 
 
-async def drive(house: House, worker: Worker, issue_id: int) -> float:
+async def drive(house: House, work: Callable[[asyncio.Event], Coroutine[Any, Any, None]], issue_id: int) -> float:
     """Be a worker until the issue is sent, alone or beside others: they share it out among themselves.
 
-    Returns the instant at which it was sent; that a worker then takes its time to stop is its own affair.
-    Raises `TimeoutError`, or whatever ended the worker.
+    `work` is a worker's loop, which ends when it is told to. Returns the instant at which the issue was sent: how long a
+    worker then takes to stop is its own affair. Raises `TimeoutError`, or whatever ended the worker.
     """
     stopping = asyncio.Event()
     async with asyncio.timeout(AT_MOST), asyncio.TaskGroup() as group:
-        group.create_task(worker.run(stopping))
+        group.create_task(work(stopping))
         while await asyncio.to_thread(_is_sending, house, issue_id):  # noqa: ASYNC110 -- a database sets no event.
             await asyncio.sleep(LOOK_EVERY)
         sent = time.monotonic()
@@ -52,7 +53,7 @@ def main() -> None:
     set_up_logs(quiet=True)
     house = build(load(settings, os.environ))
     worker = house.worker()
-    timed(lambda: asyncio.run(drive(house, worker, issue_id)))
+    timed(lambda: asyncio.run(drive(house, worker.run, issue_id)))
 
 
 if __name__ == "__main__":

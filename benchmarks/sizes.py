@@ -49,10 +49,10 @@ FULL = Sizes(
 QUICK = Sizes(
     rounds=2,
     large_rounds=1,
-    audience=4_000,
-    slow_audience=1_600,
+    audience=3_000,
+    slow_audience=1_200,
     sendmail=1_000,
     dkimpy=250,
     small=10_000,
-    large=40_000,
+    large=30_000,
 )
