@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.experiments import EXPERIMENTS, Bench, Found
+from benchmarks.experiments import EXPERIMENTS, LONG, Bench, Found
 from benchmarks.ground import on_disk
 from benchmarks.rows import Measured, NotMeasured, judged, rows
 from benchmarks.signing import CannotMeasure
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     sizes = QUICK if asked.quick else FULL
     if asked.rounds:
-        sizes = replace(sizes, rounds=asked.rounds, large_rounds=asked.rounds)
+        sizes = replace(sizes, rounds=asked.rounds, long_rounds=asked.rounds)
     set_up_logs(quiet=True)
     try:
         tools = find_tools(PLACES)
@@ -80,7 +80,7 @@ def _measure(bench: Bench, wanted: set[str]) -> dict[str, list[Measured] | NotMe
 def _rounds(
     bench: Bench, experiment: Callable[[Bench, int], Found], names: Sequence[str]
 ) -> dict[str, list[Measured] | NotMeasured]:
-    rounds = bench.sizes.large_rounds if "freeze" in names else bench.sizes.rounds
+    rounds = bench.sizes.long_rounds if experiment in LONG else bench.sizes.rounds
     found: list[Found] = []
     try:
         for turn in range(rounds):
@@ -102,7 +102,7 @@ def _conditions(sizes: Sizes) -> str:
     """On what it was measured; nothing that names the machine."""
     cores = len(os.sched_getaffinity(0))
     return (
-        f"{sizes.rounds} rounds of {sizes.audience:,} messages, {sizes.large_rounds} of {sizes.large:,}, medians;"
+        f"{sizes.rounds} rounds of {sizes.audience:,} messages, {sizes.long_rounds} of {sizes.large:,}, medians;"
         f" {cores} cores, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.system()};"
         " everything on loopback of one machine, sink and databases included"
     )

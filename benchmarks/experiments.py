@@ -181,7 +181,7 @@ def workers(bench: Bench, turn: int) -> Found:
     Over the link each worker waits most of the time, as with a relay far away, and what is measured is whether two
     hinder each other.
     """
-    ground, lanes = bench.postgres(bench.sizes.slow_audience), bench.sizes.lanes_of_two
+    ground, lanes = bench.postgres(bench.sizes.shared_audience), bench.sizes.lanes_of_two
     with sink(bench.tools) as port, proxy(port, bench.sizes.round_trip) as far:
         two, one = _both(
             turn,
@@ -236,3 +236,5 @@ EXPERIMENTS: Mapping[Callable[[Bench, int], Found], tuple[str, ...]] = {
     audiences: ("rate", "memory", "freeze"),
 }
 """What finds which rows."""
+LONG = (workers, audiences)
+"""What takes minutes where the others take seconds."""

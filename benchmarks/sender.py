@@ -30,8 +30,8 @@ AT_MOST = 3600.0
 async def drive(house: House, work: Callable[[asyncio.Event], Coroutine[Any, Any, None]], issue_id: int) -> float:
     """Be a worker until the issue is sent, alone or beside others: they share it out among themselves.
 
-    `work` is a worker's loop, which ends when it is told to. Returns the instant at which the issue was sent: how long a
-    worker then takes to stop is its own affair. Raises `TimeoutError`, or whatever ended the worker.
+    `work` is a worker's loop, which ends when it is told to. Returns the instant at which the issue was sent: how
+    long a worker then takes to stop is its own affair. Raises `TimeoutError`, or whatever ended the worker.
     """
     stopping = asyncio.Event()
     async with asyncio.timeout(AT_MOST), asyncio.TaskGroup() as group:

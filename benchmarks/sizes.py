@@ -10,12 +10,14 @@ class Sizes:
     """The numbers of a measurement."""
 
     rounds: int
-    large_rounds: int
-    """Rounds of what has the large audience."""
+    long_rounds: int
+    """Rounds of what takes long: the two workers, and the large audience."""
     audience: int
     """Readers of the issue that is sent over and over."""
     slow_audience: int
     """Readers where a slow link limits."""
+    shared_audience: int
+    """Readers that two workers share: enough for each to get many slices of them."""
     sendmail: int
     """Messages of the loop over `sendmail`."""
     dkimpy: int
@@ -38,9 +40,10 @@ class Sizes:
 
 FULL = Sizes(
     rounds=5,
-    large_rounds=5,
+    long_rounds=5,
     audience=20_000,
     slow_audience=8_000,
+    shared_audience=24_000,
     sendmail=5_000,
     dkimpy=1_000,
     small=10_000,
@@ -48,9 +51,10 @@ FULL = Sizes(
 )
 QUICK = Sizes(
     rounds=2,
-    large_rounds=1,
+    long_rounds=1,
     audience=3_000,
     slow_audience=1_200,
+    shared_audience=4_000,
     sendmail=1_000,
     dkimpy=250,
     small=10_000,

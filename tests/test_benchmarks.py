@@ -67,7 +67,7 @@ def test_every_row_of_both_sizes_is_found_by_one_experiment() -> None:
 
 
 def test_the_full_measurement_is_what_the_goals_speak_of() -> None:
-    assert FULL.rounds >= 5 <= FULL.large_rounds
+    assert FULL.rounds >= 5 <= FULL.long_rounds
     assert (FULL.connections, FULL.small, FULL.large, FULL.bound) == (20, 10_000, 500_000, 1000)
 
 
