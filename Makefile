@@ -7,7 +7,7 @@ RUN_STAMP := $(VENV)/.run-stamp
 DEV_STAMP := $(VENV)/.dev-stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash lint format browser lock clean
+.PHONY: help run test crash bench lint format browser lock clean
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ test: lint browser ## Lint, then the whole suite.
 
 crash: $(DEV_STAMP) ## Kill senders at every point, 200 times (SEEDS=…), and print the table; SEED=17 plays one again.
 	$(BIN)/python -m tests.crash $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED))
+
+bench: $(DEV_STAMP) ## Measure sending beside Postfix's own generator; QUICK=1 takes two minutes, ARGS="--row cpu" a part.
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
 
 lint: $(DEV_STAMP) ## Format, style, types and layers.
 	$(BIN)/ruff format --check .

@@ -91,6 +91,10 @@ class Database:
             yield session
             session.commit()
 
+    def writer(self) -> Connection:
+        """A connection for somebody who writes again and again; each `begin()` on it is one transaction. Close it."""
+        return self.engine.connect().execution_options(digest_begin="IMMEDIATE")
+
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()

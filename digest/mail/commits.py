@@ -9,11 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from digest.mail import ledger
+from digest.mail import ledger, steps
 from digest.mail.leases import Claim, has_lease
-from digest.mail.ledger import Result, Verdict
+from digest.mail.ledger import Verdict
+from digest.mail.steps import Result
 from subscribers.db import Database
 
 
@@ -50,6 +52,7 @@ class Commits:
         self._closing = False
         # A thread of its own: no other work may stand between a connection and its right to send.
         self._thread = ThreadPoolExecutor(1, "commits")
+        self._connection: sa.Connection | None = None
 
     async def __aenter__(self) -> Commits:
         self._task = asyncio.create_task(self._run(), name="commits")
@@ -60,6 +63,7 @@ class Commits:
         self._wake.set()
         if self._task:
             await self._task
+        await self._loop.run_in_executor(self._thread, self._forget)
         self._thread.shutdown()
 
     async def intend(self, delivery_id: int, claim: Claim) -> Verdict:
@@ -106,27 +110,46 @@ class Commits:
 
     def _write(self, batch: _Gathered) -> dict[int, Verdict]:
         now = self._clock()
-        wishes: dict[Claim, list[int]] = {}
-        for intent in batch.intents:
-            wishes.setdefault(intent.claim, []).append(intent.delivery_id)
-        verdicts: dict[int, Verdict] = {}
-        with self._database.write() as session:
-            results = [result for result, _ in batch.outcomes]
-            ledger.settle(session, results, now)
-            for result in results:
-                if result.rest_until:
-                    ledger.slow_down(session, result, now)
-            for claim, wished in wishes.items():
-                verdicts |= _judged(session, claim, wished, now)
-        return verdicts
+        # One connection for the sender's life: taking one from the pool for each commit costs as much as the commit.
+        self._connection = self._connection or self._database.writer()
+        try:
+            with self._connection.begin():
+                return _written(self._connection, batch, now)
+        except Exception:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        """Give the connection back; the next commit takes another."""
+        if self._connection:
+            connection, self._connection = self._connection, None
+            connection.close()
 
 
-def _judged(session: Session, claim: Claim, wished: list[int], now: dt.datetime) -> dict[int, Verdict]:
+def _written(connection: sa.Connection, batch: _Gathered, now: dt.datetime) -> dict[int, Verdict]:
+    steps.settle(connection, [result for result, _ in batch.outcomes], now)
+    for result, _ in batch.outcomes:
+        if result.rest_until and result.provider:
+            with Session(connection) as session:
+                reply = result.outcome.reply
+                ledger.slow_down(session, result.delivery_id, result.provider, result.rest_until, reply, now)
+                session.commit()
+    wishes: dict[Claim, list[int]] = {}
+    for intent in batch.intents:
+        wishes.setdefault(intent.claim, []).append(intent.delivery_id)
+    verdicts: dict[int, Verdict] = {}
+    for claim, wished in wishes.items():
+        verdicts |= _judged(connection, claim, wished, now)
+    return verdicts
+
+
+def _judged(connection: sa.Connection, claim: Claim, wished: list[int], now: dt.datetime) -> dict[int, Verdict]:
     """What becomes of the wishes under one claim."""
-    won = ledger.intend(session, wished, claim, now)
+    won = steps.intend(connection, wished, claim, now)
     verdicts = dict.fromkeys(won, Verdict.GO)
     if lost := [one for one in wished if one not in won]:
-        verdicts |= dict.fromkeys(lost, _why_not(session, claim, lost[0], now))
+        with Session(connection) as session:
+            verdicts |= dict.fromkeys(lost, _why_not(session, claim, lost[0], now))
     return verdicts
 
 

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from digest.mail.changes import changed
-from digest.mail.leases import Claim
 from digest.mail.providers import Provider
-from digest.mail.replies import Outcome
-from digest.models import Delivery, DeliveryState, Issue, IssueState, Lease, LogEntry, SlowLane
+from digest.models import Delivery, DeliveryState, Issue, IssueState, LogEntry, SlowLane
 from subscribers.lifecycle import State
 from subscribers.models import Subscription
 
@@ -146,65 +142,13 @@ def recover(session: Session, which: Which, now: dt.datetime) -> int:
     )
 
 
-@dataclass(frozen=True)
-class Result:
-    """What became of one try of a delivery."""
-
-    delivery_id: int
-    outcome: Outcome
-    retry_at: dt.datetime | None
-    """When to try again, for a deferred one."""
-    committed: bool
-    """Whether the ledger had said GO for it."""
-    provider: Provider | None = None
-    """Whose mailbox it is, where its address could be opened."""
-    rest_until: dt.datetime | None = None
-    """Until when this provider is to be left alone, where it said so."""
-
-
-_UNWANTED = sa.and_(
+UNWANTED = sa.and_(
     Delivery.subscription_id.is_not(None),
-    ~sa.exists().where(Subscription.id == Delivery.subscription_id, Subscription.state != State.LEFT),
+    ~sa.exists().where(
+        Subscription.id == Delivery.subscription_id, Subscription.state != sa.literal_column(f"'{State.LEFT.name}'")
+    ),
 )
 """A letter to somebody who has left meanwhile, or said "never"."""
-
-
-def _intend() -> sa.UpdateBase:
-    """The step to `committing`, built once: every message takes it, and building it costs more than running it."""
-    still_reads = sa.exists().where(Subscription.id == Delivery.subscription_id, Subscription.state == State.CONFIRMED)
-    still_sending = sa.exists().where(Issue.id == Delivery.issue_id, Issue.state == IssueState.SENDING)
-    still_ours = sa.exists().where(
-        Lease.name == sa.bindparam("the_lease"),
-        Lease.owner == sa.bindparam("the_owner"),
-        Lease.until > sa.bindparam("the_time", type_=Lease.until.type),
-    )
-    return (
-        sa.update(_TABLE)
-        .where(
-            Delivery.id.in_(sa.bindparam("these", expanding=True)),
-            Delivery.state.in_(BEFORE_DOT[DeliveryState.COMMITTING]),
-            sa.or_(sa.and_(IS_LETTER, ~_UNWANTED), sa.and_(IS_ISSUE, still_reads, still_sending)),
-            still_ours,
-        )
-        .values(state=DeliveryState.COMMITTING)
-        .returning(_TABLE.c.id)
-    )
-
-
-_TABLE = cast("sa.Table", Delivery.__table__)
-_INTEND = _intend()
-
-
-def intend(session: Session, delivery_ids: Sequence[int], claim: Claim, now: dt.datetime) -> set[int]:
-    """Mark deliveries as about to be committed; returns those that may be.
-
-    In one statement with the step, the database is asked once more whether the reader still wants it (promise 1),
-    whether the issue is still being sent, and whether the lease is still ours.
-    """
-    if not delivery_ids:
-        return set()
-    said = {"these": delivery_ids, "the_lease": claim.name, "the_owner": claim.owner, "the_time": now}
-    return set(session.connection().execute(_INTEND, said).scalars())
 
 
 def is_halted(session: Session, delivery_id: int) -> bool:
@@ -214,69 +158,17 @@ def is_halted(session: Session, delivery_id: int) -> bool:
     return state is not None and state is not IssueState.SENDING
 
 
-def settle(session: Session, results: Iterable[Result], now: dt.datetime) -> None:
-    """Record outcomes. A step that is not legal from where the delivery stands changes nothing."""
-    alike: dict[tuple[DeliveryState, bool], list[dict[str, object]]] = {}
-    for result in results:
-        alike.setdefault((result.outcome.state, result.committed), []).append(_row(result, now))
-    for (state, committed), rows in alike.items():
-        session.connection().execute(_settling(state, committed=committed), rows)
-
-
-def _row(result: Result, now: dt.datetime) -> dict[str, object]:
-    """What differs between outcomes of a kind."""
-    state = result.outcome.state
-    row: dict[str, object] = {
-        "which": result.delivery_id,
-        "the_reply": result.outcome.reply,
-        "the_provider": result.provider.value if result.provider else None,
-        "the_scope": None if state is DeliveryState.ACCEPTED else result.outcome.scope.value,
-    }
-    if state is DeliveryState.DEFERRED:
-        row["the_due"] = result.retry_at or now
-    else:
-        row["the_time"] = now
-    return row
-
-
-@cache
-def _settling(state: DeliveryState, *, committed: bool) -> sa.Update:
-    """The step to an outcome, built once for each kind."""
-    before = (AFTER_DOT if committed else BEFORE_DOT)[state]
-    # One alternative a state instead of IN: an executemany() knows no lists.
-    legal = sa.or_(*(_TABLE.c.state == one for one in before))
-    return sa.update(_TABLE).where(_TABLE.c.id == sa.bindparam("which"), legal).values(_settled(state))
-
-
-def _settled(state: DeliveryState) -> dict[str, object]:
-    """What a delivery's row says after an outcome."""
-    values: dict[str, object] = {
-        "state": state,
-        "reply": sa.bindparam("the_reply"),
-        "provider": sa.bindparam("the_provider"),
-        "scope": sa.bindparam("the_scope"),
-        "attempts": _TABLE.c.attempts + 1,
-    }
-    if state is DeliveryState.DEFERRED:
-        return {**values, "settled_at": None, "due_at": sa.bindparam("the_due")}
-    values["settled_at"] = sa.bindparam("the_time")
-    # What the letter said (a link with a token) has done its work, unless it may have to be said again.
-    return values if state is DeliveryState.UNKNOWN else {**values, "context_sealed": None}
-
-
-def slow_down(session: Session, result: Result, now: dt.datetime) -> None:
+def slow_down(
+    session: Session, delivery_id: int, provider: Provider, until: dt.datetime, reply: str, now: dt.datetime
+) -> None:
     """Let every sender know that a provider wants to be left alone (B-09), and the issue's log too."""
-    if result.provider is None or result.rest_until is None:
-        return
-    known = session.get(SlowLane, result.provider.value)
+    known = session.get(SlowLane, provider.value)
     if known is not None and known.until > now:
         return
-    row = SlowLane(provider=result.provider.value, until=result.rest_until, reply=result.outcome.reply)
-    session.merge(row)
-    issue_id = session.scalar(sa.select(Delivery.issue_id).where(Delivery.id == result.delivery_id))
+    session.merge(SlowLane(provider=provider.value, until=until, reply=reply))
+    issue_id = session.scalar(sa.select(Delivery.issue_id).where(Delivery.id == delivery_id))
     if issue_id is not None:
-        detail = f"{result.provider.value} until {result.rest_until:%H:%M} UTC: {result.outcome.reply}"
-        note(session, issue_id, "slow", detail, now)
+        note(session, issue_id, "slow", f"{provider.value} until {until:%H:%M} UTC: {reply}", now)
 
 
 def put_off(session: Session, delivery_ids: Sequence[int], until: dt.datetime) -> int:
@@ -298,7 +190,7 @@ def exclude_all(session: Session, which: Which, reason: str, now: dt.datetime) -
 
 def exclude_unwanted_letters(session: Session, now: dt.datetime) -> int:
     """Settle as `excluded` the letters to people who have left meanwhile. Returns how many."""
-    return _exclude(session, (*LETTERS, _UNWANTED), "left before the final dot", now)
+    return _exclude(session, (*LETTERS, UNWANTED), "left before the final dot", now)
 
 
 def _exclude(session: Session, which: Which, reason: str, now: dt.datetime) -> int:

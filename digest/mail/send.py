@@ -24,11 +24,12 @@ from digest.mail.compose import NotSendable
 from digest.mail.course import Course, Run
 from digest.mail.lanes import REST, Lanes
 from digest.mail.leases import Claim, drop_lease, take_lease
-from digest.mail.ledger import Result, Verdict
+from digest.mail.ledger import Verdict
 from digest.mail.pace import Rates
 from digest.mail.pool import Pool
 from digest.mail.replies import CLOSING, Outcome, Stage, interrupted, next_try, outcome, without
 from digest.mail.smtp import Envelope, Interrupted, Limits, Refused, Session, open_session
+from digest.mail.steps import Result
 from digest.mail.work import Copy, Gate, Work
 from digest.models import DeliveryState
 from digest.settings import Smtp

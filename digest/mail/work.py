@@ -26,6 +26,7 @@ from digest.mail.pace import Grant, Rates
 from digest.mail.providers import Provider
 from digest.mail.replies import Outcome, Scope
 from digest.mail.smtp import Envelope
+from digest.mail.steps import Result, settle
 from digest.models import Delivery, DeliveryState, SlowLane
 from subscribers.db import Database
 from subscribers.vault import WrongKeys
@@ -250,9 +251,9 @@ class Batches:
     ) -> None:
         """Record what could not be made, and leave for later what its provider does not want now."""
         if refused or later:
-            results = [ledger.Result(which, said, now + MEND_WITHIN, committed=False) for which, said in refused]
+            results = [Result(which, said, now + MEND_WITHIN, committed=False) for which, said in refused]
             with self._database.write() as session:
-                ledger.settle(session, results, now)
+                settle(session.connection(), results, now)
                 for until, ids in later.items():
                     ledger.put_off(session, ids, until)
 

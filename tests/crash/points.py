@@ -75,8 +75,11 @@ class Death:
         return f"{self.point.label}, {self.turn}."
 
 
+_COMMITS = "digest.mail.commits:"
+_STEPS = "digest.mail.steps:"
 _LEDGER = "digest.mail.ledger:"
 _WORK = "digest.mail.work:"
+_ISSUE = "digest.mail.issue_work:"
 _SEND = "digest.mail.send:"
 _FREEZE = "digest.issues.publish:"
 _COMMIT = "sqlalchemy.engine.default:DefaultDialect.do_commit"
@@ -97,26 +100,26 @@ POINTS = (
     Point("wire: text handed over", "digest.mail.smtp:Session.body", Often.READER, after=True),
     Point("wire: before the dot", "digest.mail.smtp:Session.dot", Often.READER),
     Point("wire: dot's answer read", "digest.mail.smtp:Session.dot", Often.READER, after=True),
-    Point("ledger: before a group commit", _LEDGER + "Ledger._write", Often.BATCH),
-    Point("ledger: before the intents", _LEDGER + "intend", Often.BATCH),
-    Point("ledger: intents uncommitted", _LEDGER + "intend", Often.BATCH, after=True),
-    Point("ledger: before the outcomes", _LEDGER + "settle", Often.BATCH),
-    Point("ledger: outcomes uncommitted", _LEDGER + "settle", Often.BATCH, after=True),
-    Point("ledger: after a group commit", _LEDGER + "Ledger._write", Often.BATCH, after=True),
-    Point("ledger: outcome handed over", _LEDGER + "Ledger.record", Often.READER, after=True),
-    Point("copies: before a load", _WORK + "_Batches._load", Often.ONCE),
-    Point("copies: loaded", _WORK + "_Batches._load", Often.ONCE, after=True),
-    Point("lease: before it is taken", _LEDGER + "take_lease", Often.ONCE),
-    Point("lease: taken", _LEDGER + "take_lease", Often.ONCE, after=True),
-    Point("lease: renewed", _LEDGER + "take_lease", Often.RENEWED, after=True),
-    Point("lease: before it is dropped", _LEDGER + "drop_lease", Often.ONCE),
-    Point("lease: dropped", _LEDGER + "drop_lease", Often.ONCE, after=True),
-    Point("begin: before", _WORK + "IssueWork.begin", Often.ONCE),
+    Point("ledger: before a group commit", _COMMITS + "Commits._write", Often.BATCH),
+    Point("ledger: before the intents", _STEPS + "intend", Often.BATCH),
+    Point("ledger: intents uncommitted", _STEPS + "intend", Often.BATCH, after=True),
+    Point("ledger: before the outcomes", _STEPS + "settle", Often.BATCH),
+    Point("ledger: outcomes uncommitted", _STEPS + "settle", Often.BATCH, after=True),
+    Point("ledger: after a group commit", _COMMITS + "Commits._write", Often.BATCH, after=True),
+    Point("ledger: outcome handed over", _COMMITS + "Commits.record", Often.READER, after=True),
+    Point("copies: before a load", _WORK + "Batches._load", Often.ONCE),
+    Point("copies: loaded", _WORK + "Batches._load", Often.ONCE, after=True),
+    Point("lease: before it is taken", _SEND + "take_lease", Often.ONCE),
+    Point("lease: taken", _SEND + "take_lease", Often.ONCE, after=True),
+    Point("lease: renewed", _SEND + "take_lease", Often.RENEWED, after=True),
+    Point("lease: before it is dropped", _SEND + "drop_lease", Often.ONCE),
+    Point("lease: dropped", _SEND + "drop_lease", Often.ONCE, after=True),
+    Point("begin: before", _ISSUE + "IssueWork.begin", Often.ONCE),
     Point("begin: recovered, uncommitted", _LEDGER + "recover", Often.ONCE, after=True),
-    Point("begin: done", _WORK + "IssueWork.begin", Often.ONCE, after=True),
-    Point("end: before", _WORK + "IssueWork.end", Often.ONCE),
+    Point("begin: done", _ISSUE + "IssueWork.begin", Often.ONCE, after=True),
+    Point("end: before", _ISSUE + "IssueWork.end", Often.ONCE),
     Point("end: finished, uncommitted", _LEDGER + "finish", Often.ONCE, after=True),
-    Point("end: done", _WORK + "IssueWork.end", Often.ONCE, after=True),
+    Point("end: done", _ISSUE + "IssueWork.end", Often.ONCE, after=True),
     Point("freeze: before", _FREEZE + "publish", Often.ONCE),
     Point("freeze: step uncommitted", _FREEZE + "_freeze", Often.ONCE, after=True),
     Point("freeze: copies uncommitted", _FREEZE + "_fill", Often.ONCE, after=True),

@@ -16,7 +16,7 @@ import tests.house
 from digest.issues import control, publish
 from digest.issues.publish import Published
 from digest.models import IssueState
-from digest.queue import Worker
+from digest.queue.worker import Worker
 from subscribers.db import Database
 from subscribers.keys import Keys
 from tests.crash.points import Death, arm
@@ -91,7 +91,7 @@ async def _carry_on(house: House, order: Order) -> None:
         _leave_space(_largest(house.database) + order.disk)
     for _ in range(order.rounds):
         try:
-            await worker.send_issue(order.issue_id, house.newsletter.slug, asyncio.Event())
+            await worker.send_issue(order.issue_id, asyncio.Event())
             going_out = _resumed(house, order.issue_id)
         except* sa.exc.SQLAlchemyError as faults:
             # What the worker's own loop does with it: wait, and go on.

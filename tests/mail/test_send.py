@@ -6,7 +6,7 @@ import datetime as dt
 import pytest
 import sqlalchemy as sa
 
-from digest.mail import ledger
+from digest.mail import ledger, steps
 from digest.mail.course import Run
 from digest.mail.issue_work import IssueWork
 from digest.mail.leases import Claim, take_lease
@@ -93,7 +93,7 @@ def test_two_senders_that_both_think_they_have_the_right_still_send_once(databas
     won = []
     for owner in ("one", "one", "two"):
         with database.write() as session:
-            won.append(ledger.intend(session, [which], Claim(Slice(issue, 0).lease, owner), house.now))
+            won.append(steps.intend(session.connection(), [which], Claim(Slice(issue, 0).lease, owner), house.now))
     assert won == [{which}, set(), set()]
 
 
@@ -303,7 +303,7 @@ def test_what_a_dead_sender_left_uncertain_is_named_and_not_sent_again(database:
     with database.write() as session:
         which = session.scalars(sa.select(Delivery.id).order_by(Delivery.id)).first()
         assert which is not None
-        ledger.intend(session, [which], claim, house.now)
+        steps.intend(session.connection(), [which], claim, house.now)
     with ScriptedServer() as relay:
         assert send(house.engine(relay.port), house.work(issue)) is None  # The dead one's lease still runs.
         house.now += dt.timedelta(minutes=2)
@@ -313,8 +313,8 @@ def test_what_a_dead_sender_left_uncertain_is_named_and_not_sent_again(database:
     assert (books.accepted, books.unknown, books.closes) == (3, 1, True)
 
 
-def result(which: int, state: DeliveryState, *, committed: bool) -> ledger.Result:
-    return ledger.Result(which, Outcome(state, "said so"), NOW, committed=committed)
+def result(which: int, state: DeliveryState, *, committed: bool) -> steps.Result:
+    return steps.Result(which, Outcome(state, "said so"), NOW, committed=committed)
 
 
 def test_a_late_answer_settles_what_was_called_unknown(database: Database) -> None:
@@ -325,14 +325,14 @@ def test_a_late_answer_settles_what_was_called_unknown(database: Database) -> No
     take_lease(database, claim, house.now, dt.timedelta(minutes=1))
     with database.write() as session:
         which = session.scalars(sa.select(Delivery.id)).one()
-        ledger.intend(session, [which], claim, house.now)
+        steps.intend(session.connection(), [which], claim, house.now)
         ledger.recover(session, ledger.of_issue(issue), house.now)
     with database.write() as session:
         # "Try again" comes too late: by now the books may be closed.
-        ledger.settle(session, [result(which, DeliveryState.DEFERRED, committed=True)], house.now)
+        steps.settle(session.connection(), [result(which, DeliveryState.DEFERRED, committed=True)], house.now)
     assert house.books(issue).unknown == 1
     with database.write() as session:
-        ledger.settle(session, [result(which, DeliveryState.ACCEPTED, committed=True)], house.now)
+        steps.settle(session.connection(), [result(which, DeliveryState.ACCEPTED, committed=True)], house.now)
     assert house.books(issue).accepted == 1
 
 
@@ -345,9 +345,9 @@ def test_one_who_lost_the_right_to_send_cannot_touch_what_another_committed(data
     take_lease(database, claim, house.now, dt.timedelta(minutes=1))
     with database.write() as session:
         which = session.scalars(sa.select(Delivery.id)).one()
-        ledger.intend(session, [which], claim, house.now)
+        steps.intend(session.connection(), [which], claim, house.now)
         for state in (DeliveryState.DEFERRED, DeliveryState.REJECTED):
-            ledger.settle(session, [result(which, state, committed=False)], house.now)
+            steps.settle(session.connection(), [result(which, state, committed=False)], house.now)
     assert house.states() == {"committing": 1}
 
 
@@ -363,7 +363,7 @@ def test_only_legal_steps_are_taken(sqlite_database: Database, start, end, commi
         session.execute(sa.update(Delivery).values(state=start))
         which = session.scalars(sa.select(Delivery.id)).one()
         if end in table:
-            ledger.settle(session, [result(which, end, committed=committed)], house.now)
+            steps.settle(session.connection(), [result(which, end, committed=committed)], house.now)
     with sqlite_database.read() as session:
         found = session.scalars(sa.select(Delivery.state)).one()
     assert found is (end if start in table.get(end, ()) else start)
@@ -453,7 +453,7 @@ def test_the_books_of_a_cancelled_issue_close_too(database: Database) -> None:
     with database.write() as session:
         first = session.scalars(sa.select(Delivery.id).order_by(Delivery.id)).first()
         assert first is not None
-        ledger.intend(session, [first], claim, house.now)
+        steps.intend(session.connection(), [first], claim, house.now)
         session.execute(sa.update(Issue).values(state=IssueState.CANCELLED))
     house.now += dt.timedelta(minutes=5)
     with ScriptedServer() as relay:

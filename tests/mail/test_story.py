@@ -28,7 +28,7 @@ from sqlalchemy.orm import Session
 from digest.issues import control
 from digest.mail.ledger import Equation
 from digest.models import Delivery, DeliveryState, IssueState
-from digest.queue import Worker
+from digest.queue.worker import Worker
 from subscribers.db import Base, Database
 from subscribers.models import Subscriber, Subscription
 from subscribers.service import Outcome
@@ -361,7 +361,7 @@ class Story(RuleBasedStateMachine):
 
         if some is not None:
             self.relay.at_dot = (some, False, stop)
-        await worker.send_issue(issue_id, "watchdog", stopping)
+        await worker.send_issue(issue_id, stopping)
 
     @contextmanager
     def _sending(self, number: int) -> Iterator[Sent]:
