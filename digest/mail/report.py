@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from pydantic import TypeAdapter
 
@@ -192,6 +193,7 @@ class IssueReport:
         return self.last_accepted_at - self.first_accepted_at
 
 
+Key = TypeVar("Key", str, tuple[str, str])
 _FORM = TypeAdapter(IssueReport)
 
 
@@ -285,8 +287,8 @@ def rate_of(moments: Iterable[tuple[int, int]]) -> Rate:
         seconds=width,
         counts=tuple(columns),
         later=counts.total() - shown,
-        peak=round(max(columns) * 60 / width, 1),
-        mean=round(shown * 60 / (width * len(columns)), 1),
+        peak=max(columns) * 60 / width,
+        mean=shown * 60 / (width * len(columns)),
     )
 
 
@@ -310,7 +312,9 @@ def _line(name: str, cells: list[Cell]) -> ProviderLine:
         rejected=counts[DeliveryState.REJECTED],
         excluded=counts[DeliveryState.EXCLUDED],
         unknown=counts[DeliveryState.UNKNOWN],
-        waiting=sum(counts[state] for state in (DeliveryState.QUEUED, DeliveryState.DEFERRED, DeliveryState.COMMITTING)),
+        waiting=sum(
+            counts[state] for state in (DeliveryState.QUEUED, DeliveryState.DEFERRED, DeliveryState.COMMITTING)
+        ),
     )
 
 
@@ -334,7 +338,7 @@ def _reasons(cells: Iterable[Cell]) -> tuple[Reason, ...]:
     return (*(Reason(reason, count) for reason, count in common), *others)
 
 
-def _commonest[Key: (str, tuple[str, str])](counts: Counter[Key]) -> list[tuple[Key, int]]:
+def _commonest(counts: Counter[Key]) -> list[tuple[Key, int]]:
     """The most frequent ones; where two are as frequent, in the order of the alphabet."""
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_CAUSES]
 

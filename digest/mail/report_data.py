@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -59,6 +60,12 @@ def kept(session: Session, issue_id: int) -> IssueReport | None:
     return from_json(row.data) if row else None
 
 
+def reached() -> sa.ColumnElement[bool]:
+    """Whether an issue that is purged had reached anybody: a condition for queries of issues, for the archive."""
+    # The JSON is compact, and in a text of it a quotation mark is escaped: this can be nothing but the field.
+    return sa.exists().where(Report.issue_id == Issue.id, Report.data.contains('"reached":true'))
+
+
 def count(session: Session, issue: Issue, now: dt.datetime) -> IssueReport:
     """Count an issue's deliveries now. On 500,000 of them it takes a few seconds, and no memory to speak of."""
     found = list(cells(session, issue.id))
@@ -104,7 +111,7 @@ def cells(session: Session, issue_id: int) -> Iterator[Cell]:
         said.label("said"),
     )
     # By position: on PostgreSQL an expression with parameters is not seen to be the one that is selected.
-    grouping = [sa.literal_column(str(place)) for place in range(1, len(columns) + 1)]
+    grouping: list[sa.ColumnElement[object]] = [sa.literal_column(str(place)) for place in range(1, len(columns) + 1)]
     query = sa.select(*columns, sa.func.count()).where(*_of(issue_id)).group_by(*grouping)
     for row in session.execute(query.execution_options(yield_per=ROWS)):
         yield Cell(*row)
@@ -161,8 +168,8 @@ def _moments(
         yield int(at), accepted
 
 
-def _epoch(session: Session) -> sa.ColumnElement[float]:
+def _epoch(session: Session) -> sa.ColumnElement[Any]:
     """The whole seconds since 1970 at which a delivery was settled."""
-    epoch: sa.ColumnElement[float] = sa.extract("epoch", Delivery.settled_at)
+    epoch = sa.extract("epoch", Delivery.settled_at)
     # SQLite's has no fraction; PostgreSQL's has one, and a cast would round it up.
-    return epoch if session.get_bind().dialect.name == "sqlite" else sa.func.floor(epoch)
+    return sa.func.floor(epoch) if session.get_bind().dialect.name == "postgresql" else epoch

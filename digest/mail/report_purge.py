@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
 
 from digest.mail import ledger
 from digest.mail.report import for_ever, to_json
@@ -68,22 +67,16 @@ def _is_old(now: dt.datetime) -> sa.ColumnElement[bool]:
 def _store(database: Database, issue_id: int, now: dt.datetime) -> bool:
     """Store the report for ever. False where the issue is no longer over, or its books do not close."""
     with database.write() as session:
-        if session.get(Report, issue_id):
-            return True  # A purge was stopped after this: what is left of the deliveries no longer counts.
-        # Its row is locked, so that nobody reopens it for a resend in this moment.
+        # Its row is locked: nobody reopens it for a resend now, and of two purges the second sees the first's report.
         issue = session.scalars(sa.select(Issue).where(Issue.id == issue_id, _is_old(now)).with_for_update()).first()
         if issue is None:
             return False
+        if session.get(Report, issue_id):
+            return True  # A purge was stopped after this: what is left of the deliveries no longer counts.
         report = count(session, issue, now)
-        if not report.closes:
-            return False
-        return _insert(session, issue_id, to_json(for_ever(report)), now)
-
-
-def _insert(session: Session, issue_id: int, data: str, now: dt.datetime) -> bool:
-    if not session.get(Report, issue_id, populate_existing=True):
-        session.add(Report(issue_id=issue_id, made_at=now, data=data))
-    return True
+        if report.closes:
+            session.add(Report(issue_id=issue_id, made_at=now, data=to_json(for_ever(report))))
+        return report.closes
 
 
 def _remove(database: Database, which: sa.ColumnElement[bool]) -> int:
@@ -95,7 +88,6 @@ def _remove(database: Database, which: sa.ColumnElement[bool]) -> int:
             gone = session.execute(
                 sa.delete(Delivery).where(Delivery.id.in_(some)), execution_options={"synchronize_session": False}
             )
-            # `rowcount` is -1 where a driver does not know: the next look then finds nothing.
             number = cast("sa.CursorResult[Any]", gone).rowcount
         if not number:
             return removed

@@ -34,8 +34,10 @@ def mailing_of(issue: Issue, newsletter: Newsletter, links: Links) -> Mailing:
 
 
 def wire_digest(mailing: Mailing) -> bytes:
-    """SHA-256 of what goes on the wire, for a reader who does not exist: with another text, sender, address or key of
-    the links every reader's copy is another one, and so is this.
+    """SHA-256 of what goes on the wire, for readers who do not exist.
+
+    Text, sender, base address and the key of the links are all in it: where one of them is another one, every reader's
+    copy is, and so is this.
     """
     found = hashlib.sha256()
     for address in SAMPLES:
