@@ -15,7 +15,7 @@ from typing import Protocol
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from digest.issues import log
+from digest.issues import alarm, log
 from digest.issues.checks import IssueRenderer
 from digest.issues.control import hold, locked
 from digest.issues.draft import absorb_new_posts, draft, redraft
@@ -31,6 +31,13 @@ WHO = "planner"
 INTERVAL = dt.timedelta(hours=1)
 REMIND_BEFORE = dt.timedelta(hours=2)
 """Editors are reminded so long before the hour, and again at the hour."""
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """The sender has stopped an issue, and nobody was told yet."""
+
+    issue_id: int
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ class Draft:
     week: Week
 
 
-Intent = HoldTooLate | Publish | Remind | GatherNow | Draft
+Intent = Alarm | HoldTooLate | Publish | Remind | GatherNow | Draft
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,8 @@ class PlanState:
     """Every week that has an issue, whatever became of it."""
     gathered_at: dt.datetime | None = None
     """When every source had been tried last; none where one never was."""
+    stopped: tuple[int, ...] = ()
+    """The issues that the sender has paused and about which nobody was told."""
 
 
 def plan(
@@ -107,6 +116,7 @@ def plan(
     # A draft is made from what was read after the cut-off, else the window's last hour would be missing.
     gather = since is None or now - since >= interval or (cutoff is not None and since < cutoff)
     return (
+        *(Alarm(issue_id) for issue_id in state.stopped),
         *(intent for facts in state.open for intent in _of_issue(newsletter, now, facts)),
         *([GatherNow()] if gather else []),
         *([Draft(week)] if week else []),
@@ -235,10 +245,11 @@ def snapshot(session: Session, newsletter: Newsletter) -> PlanState:
     )
     checked = [at for at in session.scalars(query) if at is not None]
     all_checked = len(checked) == len(set(urls))
-    return PlanState(tuple(map(_facts, standing)), weeks, min(checked) if all_checked else None)
+    gathered_at = min(checked) if all_checked else None
+    return PlanState(tuple(map(_facts, standing)), weeks, gathered_at, alarm.stopped(session, newsletter.slug))
 
 
-URGENT: tuple[type, ...] = (HoldTooLate, Publish, Remind)
+URGENT: tuple[type, ...] = (Alarm, HoldTooLate, Publish, Remind)
 SLOW: tuple[type, ...] = (GatherNow, Draft)
 """What may wait for slow sources: it is ticked apart, so that nothing is late because of it."""
 
@@ -262,6 +273,8 @@ def _try(hands: Hands, newsletter: Newsletter, intent: Intent, now: dt.datetime)
 
 def _act(hands: Hands, newsletter: Newsletter, intent: Intent, now: dt.datetime) -> Act:
     match intent:
+        case Alarm(issue_id):
+            return Act(intent, _alarm(hands, newsletter, issue_id, now))
         case HoldTooLate(issue_id):
             return Act(intent, _hold_late(hands, newsletter, issue_id, now))
         case Publish(issue_id):
@@ -313,6 +326,18 @@ def _held(hands: Hands, session: Session, newsletter: Newsletter, issue_id: int,
     return f"{issue.name} is held. {reason}"
 
 
+def _alarm(hands: Hands, newsletter: Newsletter, issue_id: int, now: dt.datetime) -> str:
+    hands.prepare()
+    with hands.database.write() as session:
+        issue = locked(session, issue_id)  # Of two ticks at once the second finds that it was told.
+        if isinstance(issue, Refused) or issue_id not in alarm.stopped(session, newsletter.slug):
+            return ""
+        context = alarm.context(session, issue, newsletter, hands.base_url)
+        told = _post(hands, session, newsletter, alarm.LETTER, context, now)
+        log.append(session, at=now, who=WHO, action=alarm.ACTION, about=issue.name, detail=f"{told} people")
+        return f"{issue.name} was stopped by the sender; {told} people are told"
+
+
 def _remind(hands: Hands, newsletter: Newsletter, issue_id: int, mark: dt.datetime, now: dt.datetime) -> str:
     hands.prepare()
     with hands.database.write() as session:
@@ -327,7 +352,6 @@ def _remind(hands: Hands, newsletter: Newsletter, issue_id: int, mark: dt.dateti
 
 def _tell(hands: Hands, session: Session, newsletter: Newsletter, issue: Issue, now: dt.datetime) -> int:
     """Leave a reminder for everybody of the newsroom who has an address; returns how many."""
-    users = session.scalars(sa.select(User.id).where(User.address_sealed.is_not(None))).all()
     local = issue.send_at.astimezone(newsletter.timezone)
     context = {
         "newsletter_title": newsletter.title,
@@ -338,11 +362,20 @@ def _tell(hands: Hands, session: Session, newsletter: Newsletter, issue: Issue, 
         "desk_url": f"{hands.base_url}/desk/issues/{issue.name}",
         "reasons": issue.hold_reason,
     }
+    told = _post(hands, session, newsletter, "reminder", context, now)
+    log.append(session, at=now, who=WHO, action="remind", about=issue.name, detail=f"{told} editors")
+    return told
+
+
+def _post(
+    hands: Hands, session: Session, newsletter: Newsletter, kind: str, context: Mapping[str, str], now: dt.datetime
+) -> int:
+    """Leave a letter for everybody of the newsroom who has an address; returns how many."""
+    users = session.scalars(sa.select(User.id).where(User.address_sealed.is_not(None))).all()
     for user_id in users:
         hands.reminders.post_to_user(
-            session, kind="reminder", newsletter=newsletter.slug, user_id=user_id, context=context, now=now
+            session, kind=kind, newsletter=newsletter.slug, user_id=user_id, context=context, now=now
         )
-    log.append(session, at=now, who=WHO, action="remind", about=issue.name, detail=f"{len(users)} editors")
     return len(users)
 
 

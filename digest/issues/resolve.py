@@ -168,7 +168,7 @@ def _differs(session: Session, issue: Issue, newsletter: Newsletter, links: Link
         return None
     return Refused(
         f"The message of {issue.name} would not be the same byte by byte as the first time: the settings (sender, "
-        "publisher, base address), the keys or the program have changed since. Put them back as they were, or leave "
+        "base address), the keys or the program have changed since. Put them back as they were, or leave "
         "what is unknown as it is."
     )
 

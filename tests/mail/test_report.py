@@ -256,7 +256,11 @@ def test_what_was_done_to_it_is_in_the_order_it_was_done(house: House, issue_id:
             session.add(LogEntry(at=NOW, who=who, action=action, object=name, detail="why"))
     with house.database.read() as session:
         events = report_of(session, issue_id, LATER).events
-    assert [(one.who, one.action) for one in events] == [("planner", "publish"), ("sender", "pause"), ("anna", "resume")]
+    assert [(one.who, one.action) for one in events] == [
+        ("planner", "publish"),
+        ("sender", "pause"),
+        ("anna", "resume"),
+    ]
 
 
 def test_the_json_is_the_report_and_nobody_is_in_it(house: House, issue_id: int) -> None:
@@ -326,17 +330,14 @@ def test_after_35_days_the_counts_stay_and_the_copies_go(
     assert purge(house.database, DAY_36 + dt.timedelta(days=1)).issues == ()
 
 
-def test_a_purge_that_is_cut_off_loses_nothing(
-    house: House, issue_id: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_purge_that_is_cut_off_loses_nothing(house: House, issue_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with house.database.read() as session:
         before = count(session, session.get_one(Issue, issue_id), DAY_36)
+
+    def cut_off(database: Database, which: sa.ColumnElement[bool]) -> int:
+        raise KeyboardInterrupt
+
     for deliveries_left in (11, 7, 3):
-        calls = []
-
-        def cut_off(database: Database, which: sa.ColumnElement[bool], calls: list[int] = calls) -> int:
-            raise KeyboardInterrupt
-
         monkeypatch.setattr(report_purge, "_remove", cut_off)
         with pytest.raises(KeyboardInterrupt):
             purge(house.database, DAY_36)
