@@ -30,10 +30,15 @@ MOST_CAUSES = 40
 """Codes and reasons that are listed one by one; the rarer ones are added up, whatever a relay thinks of."""
 MOST_BUCKETS = 96
 """Columns of the plot of the rate."""
-MAIN_PART = 0.995
-"""When so much of an issue has been accepted, the rest is the tail of those who were tried again for days."""
+MAIN_PART = 0.95
+"""When so much of an issue has been accepted, the rest may be a tail of readers who were tried again for days."""
+A_MINUTE = 60
 SHORT_TAIL = 60
 """Seconds of a tail that is never cut off the plot."""
+NO_GAP = 0.05
+"""A pause shorter than this part of the run does not end it."""
+MOST_LONGER = 1.5
+"""So many times as long as its main part the plot may become until the run has ended."""
 WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 """Seconds a column may stand for."""
 
@@ -261,8 +266,8 @@ def attempts_of(cells: Iterable[Cell]) -> tuple[Tries, ...]:
     return tuple(Tries(attempts, count) for attempts, count in sorted(counts.items()))
 
 
-def rate_of(moments: Iterable[tuple[int, int]]) -> Rate:
-    """The rate over time, from (second since 1970, how many were accepted in it).
+def rate_of(moments: Iterable[tuple[int, int]], step: int = 1) -> Rate:
+    """The rate over time, from (second since 1970, how many were accepted in it), counted every `step` seconds.
 
     The columns are as narrow as `MOST_BUCKETS` of them allow. A long thin tail is left out and counted as `later`:
     with it, an issue that left in three minutes would be one column among days of nothing.
@@ -273,7 +278,7 @@ def rate_of(moments: Iterable[tuple[int, int]]) -> Rate:
     if not counts:
         return Rate(None, 1, (), 0, 0.0, 0.0)
     first, end = min(counts), _end_of_main_part(counts)
-    width = _width(end - first + 1)
+    width = _width(end - first + 1, step)
     start = first - first % width
     columns = [0] * ((end - start) // width + 1)
     # The last column is counted to its end.
@@ -287,9 +292,19 @@ def rate_of(moments: Iterable[tuple[int, int]]) -> Rate:
         seconds=width,
         counts=tuple(columns),
         later=counts.total() - shown,
-        peak=max(columns) * 60 / width,
-        mean=shown * 60 / (width * len(columns)),
+        peak=max(columns) * A_MINUTE / width,
+        mean=shown * A_MINUTE / (width * len(columns)),
     )
+
+
+def plot_ends(minutes: Iterable[tuple[int, int]]) -> int:
+    """Up to which second a plot may reach, from the counts of whole minutes: the start of a minute.
+
+    As far as that, the counts are worth having second by second.
+    """
+    counts = Counter(dict(minutes))
+    first, main = min(counts), _end_of_main_part(counts) + A_MINUTE
+    return int(first + MOST_LONGER * (main - first)) // A_MINUTE * A_MINUTE + A_MINUTE
 
 
 def _by_state(cells: Iterable[Cell]) -> Counter[DeliveryState]:
@@ -364,17 +379,28 @@ _OURS = (
 
 def _end_of_main_part(counts: Counter[int]) -> int:
     """The last second to be shown."""
-    needed, first, last = MAIN_PART * counts.total(), min(counts), max(counts)
-    so_far, end = 0, last
-    for second in sorted(counts):
+    seconds = sorted(counts)
+    first, last, main = seconds[0], seconds[-1], _when_mainly_done(counts, seconds)
+    if last - main <= max(main - first, SHORT_TAIL):
+        return last
+    end, latest = main, first + MOST_LONGER * (main - first)
+    for second in seconds:
+        # The run goes on to its own end, which is where a gap follows.
+        if end < second <= min(latest, end + max(1, NO_GAP * (main - first))):
+            end = second
+    return end
+
+
+def _when_mainly_done(counts: Counter[int], seconds: list[int]) -> int:
+    needed, so_far = MAIN_PART * counts.total(), 0
+    for second in seconds:
         so_far += counts[second]
         if so_far >= needed:
-            end = second
-            break
-    return end if last - end > max(end - first, SHORT_TAIL) else last
+            return second
+    return seconds[-1]
 
 
-def _width(span: int) -> int:
+def _width(span: int, step: int) -> int:
     """The narrowest column with which so many seconds fit, one more for where the first one is cut."""
-    fitting = (width for width in WIDTHS if span / width <= MOST_BUCKETS - 1)
+    fitting = (width for width in WIDTHS if width >= step and span / width <= MOST_BUCKETS - 1)
     return next(fitting, -(-span // (MOST_BUCKETS - 1)))

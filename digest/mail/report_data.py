@@ -16,16 +16,19 @@ from sqlalchemy.orm import Session
 from digest.mail import ledger
 from digest.mail.ledger import Equation, equation
 from digest.mail.report import (
+    A_MINUTE,
     SAID_LENGTH,
     VERSION,
     Cell,
     Event,
     IssueReport,
+    Rate,
     Unknown,
     attempts_of,
     equation_of,
     from_json,
     outcomes_of,
+    plot_ends,
     providers_of,
     rate_of,
 )
@@ -37,7 +40,7 @@ EVENTS = ("publish", "pause", "resume", "cancel", "slow", "reopen", "resolve", "
 """What the log says of an issue while it goes out."""
 REASON_LENGTH = 120
 BY_THE_SECOND = 2 * 60 * 60
-"""Seconds up to which a run is looked at second by second; a longer one minute by minute."""
+"""Seconds of a plot up to which it is counted second by second; a longer one minute by minute."""
 ROWS = 1000
 
 
@@ -88,7 +91,7 @@ def count(session: Session, issue: Issue, now: dt.datetime) -> IssueReport:
         first_accepted_at=first,
         last_accepted_at=last,
         finished_at=issue.finished_at,
-        rate=rate_of(_moments(session, issue.id, first, last)),
+        rate=_rate(session, issue.id),
         unknown=unknown(session, issue.id) if outcomes.unknown else (),
     )
 
@@ -155,17 +158,25 @@ def _span(session: Session, issue_id: int) -> tuple[dt.datetime | None, dt.datet
     return first, last
 
 
-def _moments(
-    session: Session, issue_id: int, first: dt.datetime | None, last: dt.datetime | None
-) -> Iterator[tuple[int, int]]:
-    if first is None or last is None:
-        return
-    step = 1 if (last - first).total_seconds() <= BY_THE_SECOND else 60
+def _rate(session: Session, issue_id: int) -> Rate:
+    """The rate over time, second by second where the plot will show so much."""
+    minutes = _moments(session, issue_id, A_MINUTE)
+    if not minutes:
+        return rate_of(())
+    end = plot_ends(minutes)
+    if end - min(second for second, _ in minutes) > BY_THE_SECOND:
+        return rate_of(minutes, A_MINUTE)
+    shown = Delivery.settled_at < dt.datetime.fromtimestamp(end, dt.UTC)
+    seconds = _moments(session, issue_id, 1, shown)
+    return rate_of([*seconds, *((second, count) for second, count in minutes if second >= end)])
+
+
+def _moments(session: Session, issue_id: int, step: int, *where: sa.ColumnElement[bool]) -> list[tuple[int, int]]:
+    """How many were accepted in each second or minute in which any was."""
     second: sa.ColumnElement[int] = sa.cast(_epoch(session), sa.BigInteger)
     moment = (second - second % step).label("moment")
-    query = sa.select(moment, sa.func.count()).where(*_accepted(issue_id)).group_by(sa.literal_column("1"))
-    for at, accepted in session.execute(query.execution_options(yield_per=ROWS)):
-        yield int(at), accepted
+    query = sa.select(moment, sa.func.count()).where(*_accepted(issue_id), *where).group_by(sa.literal_column("1"))
+    return [(int(at), accepted) for at, accepted in session.execute(query)]
 
 
 def _epoch(session: Session) -> sa.ColumnElement[Any]:

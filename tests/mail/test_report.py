@@ -236,6 +236,16 @@ def test_a_long_run_is_counted_by_the_minute(house: House, issue_id: int) -> Non
     assert found.last_accepted_at == NOW + (40_000 + 59) * SECOND
 
 
+def test_a_quick_run_is_counted_by_the_second_however_long_the_last_one_was_tried(database: Database) -> None:
+    house = House(database)
+    house.readers(25)
+    issue_id = house.issue()
+    set_all(database, [*(accepted(number) for number in range(24)), accepted(70 * 3600)], issue_id)
+    with database.read() as session:
+        rate = report_of(session, issue_id, LATER).rate
+    assert (rate.start, rate.seconds, rate.counts, rate.later) == (NOW, 1, (1,) * 24, 1)
+
+
 def test_an_issue_that_nobody_got_has_a_report_too(house: House) -> None:
     issue_id = house.issue()
     with house.database.read() as session:
