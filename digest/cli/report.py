@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import Annotated
 
@@ -138,7 +139,7 @@ def _meant(words: list[str]) -> tuple[str | None, list[int] | None]:
     first = words[:1] if words and not words[0].isdecimal() else []
     numbers = words[len(first) :]
     for word in numbers:
-        if not (word.isascii() and word.isdecimal()):
+        if not re.fullmatch(r"\d{1,18}", word, re.ASCII):
             raise Failed(f"{word!r} is no delivery number; `digest resolve` lists them.")
     return (first[0] if first else None), [int(word) for word in numbers] or None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,7 @@ from subscribers.tokens import Links
 
 CHOICE = "delivery-"
 """What the name of a tick box begins with; the delivery's number follows."""
+_TICKED = re.compile(rf"{CHOICE}(\d{{1,18}})", re.ASCII)
 DONE = {
     "left": "Left as they are. They stay unknown in the account, and nobody is asked about them again.",
     "resent": "They are sent once more, as the very same message. The account closes again when they are settled.",
@@ -171,8 +173,8 @@ def _settle(parts: Parts, request: Request[Any, Any, Any], act: Act, done: str) 
 
 def chosen_in(form: Form) -> tuple[int, ...]:
     """The numbers of the deliveries that are ticked."""
-    names = (name.removeprefix(CHOICE) for name in form.fields if name.startswith(CHOICE))
-    return tuple(sorted(int(name) for name in names if name.isascii() and name.isdecimal()))
+    names = (_TICKED.fullmatch(name) for name in form.fields)
+    return tuple(sorted(int(found[1]) for found in names if found))
 
 
 def _show(
