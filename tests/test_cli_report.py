@@ -9,16 +9,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import sqlalchemy as sa
 
 from digest.configuration import load
-from digest.mail.report_purge import KEEP, purge
+from digest.mail.report_purge import KEEP
 from digest.mail.same import mailing_of, wire_digest
 from digest.models import Issue, IssueState
+from digest.schedule import tidy_once
 from digest.wiring import House, build, utc_now
 from tests.smtp_server import HangUp, Moment, ScriptedServer
 
@@ -169,7 +172,9 @@ def test_a_purged_issue_is_still_accounted_for(desk: Desk) -> None:
     with house.database.read() as session:
         issue = session.scalars(sa.select(Issue)).one()
     assert issue.state is IssueState.SENT
-    assert purge(house.database, utc_now() + KEEP + timedelta(days=1)).issues == (NAME,)
+    # A fault in one half of the tidying does not keep the other back.
+    broken = Mock(spec=house.service, purge=Mock(side_effect=RuntimeError("a fault of ours")))
+    tidy_once(replace(house, clock=lambda: utc_now() + KEEP + timedelta(days=1), service=broken))
     house.database.close()
     said = desk("report", NAME)
     assert "its copies are purged" in said
