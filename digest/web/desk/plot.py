@@ -21,6 +21,7 @@ GAP = 0.14
 """The part of a column that stays empty."""
 A_MINUTE = 60
 A_DAY = 86400
+_ONE = {1: "second", A_MINUTE: "minute", 3600: "hour", A_DAY: "day"}
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def plot_of(rate: Rate, events: Iterable[Event], zone: ZoneInfo) -> Plot | None:
         ),
         pauses=tuple(_pauses(events, start, span, zone)),
         mean_y=_y(rate.mean, top),
-        every=spoken(dt.timedelta(seconds=rate.seconds)).removeprefix("1\u00a0"),
+        every=_ONE.get(rate.seconds) or spoken(dt.timedelta(seconds=rate.seconds)),
     )
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from litestar import Request, Response, get, post
 from litestar.enums import MediaType
-from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from sqlalchemy.orm import Session
 
@@ -139,7 +138,7 @@ def report_routes(parts: Parts) -> list[HTTPRouteHandler]:
     @get(f"{PATH}/report.json", opt=rule(Door.DESK), media_type=MediaType.JSON, sync_to_thread=True)
     def data(request: Request[Any, Any, Any]) -> Response[Any]:
         with parts.database.read() as session:
-            issue = _gone_out(session, request)
+            issue = wanted(session, request)
             written = to_json(report_of(session, issue.id, parts.clock()))
         return Response(written.encode(), media_type=MediaType.JSON)
 
@@ -164,7 +163,7 @@ def report_routes(parts: Parts) -> list[HTTPRouteHandler]:
 def _settle(parts: Parts, request: Request[Any, Any, Any], act: Act, done: str) -> Response[Any]:
     """Decide about the deliveries that were ticked, exactly those that the page showed."""
     with parts.database.write() as session:
-        issue = _gone_out(session, request)
+        issue = wanted(session, request)
         result = act(session, issue, chosen_in(form_of(request)))
     if isinstance(result, Refused):
         return _show(parts, request, status=422, refused=result.reason)
@@ -182,19 +181,11 @@ def _show(
 ) -> Response[str]:
     newsletter = declared(parts, request)
     with parts.database.read() as session:
-        issue = _gone_out(session, request)
+        issue = wanted(session, request)
         page = report_page(session, issue, newsletter, _links(parts), parts.clock())
     return desk_page(
         parts, visitor_of(request), "report", status=status, page=page, said=said, refused=refused, choice=CHOICE
     )
-
-
-def _gone_out(session: Session, request: Request[Any, Any, Any]) -> Issue:
-    """The issue that the address names. Raises `NotFoundException` for one that has not begun to go out."""
-    issue = wanted(session, request)
-    if issue.frozen_at is None:
-        raise NotFoundException
-    return issue
 
 
 def _links(parts: Parts) -> Links:
