@@ -65,8 +65,7 @@ class Room(House):
         assert self.open == [self.delivery(number) for number in SILENT]
 
     def send(self) -> None:
-        work = self.work(self.issue_id)
-        asyncio.run(self.engine(self.relay.port).run(work, asyncio.Event()))
+        asyncio.run(self.worker(self.relay.port).send_issue(self.issue_id, self.newsletter.slug, asyncio.Event()))
 
     def delivery(self, reader: int) -> int:
         with self.database.read() as session:
