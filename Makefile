@@ -7,7 +7,7 @@ RUN_STAMP := $(VENV)/.run-stamp
 DEV_STAMP := $(VENV)/.dev-stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format browser lock clean
+.PHONY: help run test crash lint format browser lock clean
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ run: $(RUN_STAMP) ## Show the whole Thursday on this machine; ONCE=1 ends with t
 
 test: lint browser ## Lint, then the whole suite.
 	$(BIN)/python -m pytest $(ARGS)
+
+crash: $(DEV_STAMP) ## Kill senders at every point, 200 times (SEEDS=…), and print the table; SEED=17 plays one again.
+	$(BIN)/python -m tests.crash $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED))
 
 lint: $(DEV_STAMP) ## Format, style, types and layers.
 	$(BIN)/ruff format --check .

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from digest.settings import DatabasePart, Fetch, Newsletter, Section, Settings, Smtp, Source, Web
+from digest.settings import DatabasePart, Dkim, Fetch, Newsletter, Section, Settings, Smtp, Source, Web
 
 FILE_NAME = "digest.toml"
 PREFIX = "DIGEST_"
@@ -69,12 +69,22 @@ def parse(data: dict[str, Any], environ: Mapping[str, str], path: Path) -> Setti
 
 def _anchored(settings: Settings, folder: Path) -> Settings:
     """Make relative paths mean the same from every current folder."""
-    update: dict[str, Any] = {"keys": folder / settings.keys}
+    update: dict[str, Any] = {
+        "keys": folder / settings.keys,
+        "newsletters": {slug: _with_its_key(one, folder) for slug, one in settings.newsletters.items()},
+    }
     if settings.templates:
         update["templates"] = folder / settings.templates
     if match := re.fullmatch(r"sqlite:///([^/:].*)", settings.database.url):
         update["database"] = DatabasePart(url=f"sqlite:///{folder / match[1]}")
     return settings.model_copy(update=update)
+
+
+def _with_its_key(newsletter: Newsletter, folder: Path) -> Newsletter:
+    if newsletter.dkim is None:
+        return newsletter
+    dkim = newsletter.dkim.model_copy(update={"key": folder / newsletter.dkim.key})
+    return newsletter.model_copy(update={"dkim": dkim})
 
 
 def _lines(error: ValidationError) -> Iterator[str]:
@@ -104,7 +114,8 @@ def _nearest(loc: tuple[Any, ...]) -> str:
     models: dict[str, type[Section]] = {"web": Web, "smtp": Smtp, "database": DatabasePart, "fetch": Fetch}
     model: type[Section] = Settings
     if len(loc) > 1:
-        model = models.get(str(loc[0]), Source if "sources" in loc else Newsletter)
+        inside = Source if "sources" in loc else Dkim if "dkim" in loc[2:] else Newsletter
+        model = models.get(str(loc[0]), inside)
     near = difflib.get_close_matches(str(loc[-1]), [name for name in model.model_fields if name != "slug"], 1)
     return f"; did you mean {near[0]!r}?" if near else ""
 

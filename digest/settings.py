@@ -7,12 +7,14 @@ import difflib
 import re
 from collections.abc import Iterator
 from email.utils import parseaddr
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from tld import is_tld
 
 from digest.weeks import Calendar, Slot, parse_duration
 
@@ -48,6 +50,17 @@ def _duration(value: object) -> object:
     return parse_duration(value) if isinstance(value, str) else value
 
 
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+
+
+def _dns_name(value: str) -> str:
+    name = value.lower()
+    if len(name) > 200 or not re.fullmatch(rf"{_LABEL}(\.{_LABEL})*", name):  # noqa: PLR2004 -- of 253, `_domainkey` takes some.
+        raise ValueError(f"{value!r} is not a name in the DNS; it is written like 'w2026' or 'example.org'")
+    return name
+
+
+DnsName = Annotated[str, AfterValidator(_dns_name)]
 Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
 SlotText = Annotated[Slot, BeforeValidator(_slot)]
 Duration = Annotated[dt.timedelta, BeforeValidator(_duration)]
@@ -71,6 +84,16 @@ def _has_port(parts: SplitResult) -> bool:
         return parts.port is None or parts.port >= 0
     except ValueError:
         return False
+
+
+def are_aligned(domain: str, other: str) -> bool:
+    """Whether two names are the same owner's, as DMARC sees it (RFC 7489 §3.1.1): what they share is somebody's own."""
+    if domain == other:
+        return bool(domain)
+    pairs = zip(reversed(domain.split(".")), reversed(other.split(".")), strict=False)
+    shared = [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
+    # Under `org` and `co.uk` anybody registers names; one label alone belongs to nobody either.
+    return len(shared) > 1 and not is_tld(".".join(reversed(shared)))
 
 
 class Section(BaseModel):
@@ -136,6 +159,17 @@ class Source(Section):
         return self
 
 
+class Dkim(Section):
+    """How a newsletter's mail is signed by us, as `[newsletters.<slug>.dkim]` says; without it the relay signs."""
+
+    selector: DnsName
+    """The public key is published at `<selector>._domainkey.<domain>` (RFC 6376 §3.1)."""
+    key: Path
+    """The private key, a PEM file of mode 0600."""
+    domain: DnsName | None = None
+    """The name that is signed in; the sender's own if none is given."""
+
+
 class Newsletter(Section):
     """What people subscribe to, as `[newsletters.<slug>]` declares it."""
 
@@ -157,6 +191,7 @@ class Newsletter(Section):
     image_hosts: tuple[str, ...] = ()
     """Hosts that pictures may come from besides the sources' own sites: a newsroom's picture server (F-40)."""
     max_items: int = Field(default=25, ge=1, le=40)
+    dkim: Dkim | None = None
 
     @field_validator("language")
     @classmethod
@@ -164,6 +199,22 @@ class Newsletter(Section):
         if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", value):
             raise ValueError(f"{value!r} is not a language tag (BCP 47); write it like 'en' or 'fa'")
         return value
+
+    @model_validator(mode="after")
+    def _signed_in_its_own_name(self) -> Newsletter:
+        domain, own = self.signing_domain, self.sender.domain
+        if domain != own and not own.endswith(f".{domain}"):
+            raise ValueError(f"dkim.domain {domain!r} is neither the sender's own, {own!r}, nor a parent of it")
+        if not are_aligned(domain, own):
+            raise ValueError(
+                f"dkim.domain {domain!r} is not yours alone; sign in {own!r}, or in a parent that is yours"
+            )
+        return self
+
+    @property
+    def signing_domain(self) -> str:
+        """The name that its mail is signed in by us."""
+        return (self.dkim and self.dkim.domain) or self.sender.domain
 
     @property
     def calendar(self) -> Calendar:
@@ -194,6 +245,10 @@ class Smtp(Section):
     """The name we greet with (EHLO): the machine's own would tell more than it should (F-36)."""
     reuse: int = Field(default=100, ge=1)
     """How many messages a connection carries before a new one is made (S-44)."""
+    per_second: float | None = Field(default=None, gt=0)
+    per_hour: int | None = Field(default=None, ge=1)
+    per_day: int | None = Field(default=None, ge=1)
+    """The most messages that leave, of all processes together (S-46). Letters to one person do not wait, but count."""
 
     @field_validator("url")
     @classmethod

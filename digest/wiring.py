@@ -12,10 +12,13 @@ import structlog
 from digest import migrations
 from digest.gather.refresh import SourceReport, refresh
 from digest.issues.plan import Hands
+from digest.mail.dkim_keys import signers
 from digest.mail.outbox import LedgerOutbox
 from digest.mail.render import Renderer
 from digest.mail.send import Engine
-from digest.queue import Worker
+from digest.queue import jobs
+from digest.queue.sending import Kit
+from digest.queue.worker import Worker
 from digest.settings import Newsletter, Settings
 from digest.web.app import Parts
 from subscribers.db import Database
@@ -74,23 +77,25 @@ class House:
             gather=self.gather,
             prepare=self.vault.prepare,
             interval=self.settings.fetch.interval,
+            enqueue=jobs.enqueue,
         )
 
     def worker(self) -> Worker:
-        """The sender's loop. Raises `NeedsPrivateKey` or `WrongKeys` where this process cannot read addresses."""
+        """The sender's loop. Raises `NeedsPrivateKey`, `WrongKeys` or `BadDkimKey` where it cannot work."""
         if self.keys.private is None:
             raise NeedsPrivateKey(
                 "this process has keys without `private` and cannot read addresses; sending needs the whole keys file"
             )
         self.vault.check()
-        return Worker(
-            database=self.database,
-            vault=self.vault,
-            renderer=self.renderer,
-            links=self.service.links,
-            newsletters=self.settings.newsletters,
-            engine=Engine(self.database, self.settings.smtp, self.clock),
+        kit = Kit(
+            self.database,
+            self.vault,
+            self.renderer,
+            self.service.links,
+            self.settings.newsletters,
+            signers(self.settings),
         )
+        return Worker(kit, Engine(self.database, self.settings.smtp, self.clock))
 
     def parts(self) -> Parts:
         """What the pages are given."""
@@ -110,6 +115,7 @@ class House:
             public_routes=public_routes(self.service, pages, self.clock),
             clock=self.clock,
             unready=lambda: migrations.trouble(self.database),
+            enqueue=jobs.enqueue,
         )
 
 
@@ -121,6 +127,7 @@ def build(settings: Settings, clock: Clock = utc_now) -> House:
     keys = read_keys(settings.keys)
     database = Database(settings.database.url)
     migrations.upgrade(database)
+    jobs.prepare(database)
     vault = Vault(database, keys)
     outbox = LedgerOutbox(vault)
     infos = {slug: _info(newsletter) for slug, newsletter in settings.newsletters.items()}

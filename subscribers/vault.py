@@ -16,6 +16,7 @@ import struct
 import threading
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -207,8 +208,12 @@ def unpad(padded: bytes) -> bytes:
 
 def _bound(place: Place, row: bytes, key_id: int) -> bytes:
     """Table, column, row and key in an order and with lengths that leave one reading only (E-02)."""
-    parts = (place.table.encode(), place.column.encode(), row, key_id.to_bytes(4, "big"))
-    return b"".join(len(part).to_bytes(2, "big") + part for part in parts)
+    return _lead(place) + len(row).to_bytes(2, "big") + row + b"\0\4" + key_id.to_bytes(4, "big")
+
+
+@cache
+def _lead(place: Place) -> bytes:
+    return b"".join(len(part).to_bytes(2, "big") + part for part in (place.table.encode(), place.column.encode()))
 
 
 def _keyed(key: bytes, label: bytes, identity: str) -> bytes:

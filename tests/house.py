@@ -12,14 +12,16 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from digest.mail.issue_work import IssueWork, Mailings
 from digest.mail.ledger import Equation, equation
 from digest.mail.outbox import LedgerOutbox
 from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, Renderer
 from digest.mail.send import Engine
+from digest.mail.slices import Slice
 from digest.mail.smtp import Limits
-from digest.mail.work import IssueWork
 from digest.models import Delivery, DeliveryState, Issue, IssueState
-from digest.queue import Worker
+from digest.queue.sending import Kit
+from digest.queue.worker import Worker
 from digest.settings import Mailbox, Newsletter, Smtp, Source
 from subscribers.db import Database
 from subscribers.roll import audience
@@ -89,8 +91,8 @@ class House:
             public_id = session.scalars(sa.select(Subscription.public_id).where(Subscription.id == delivery)).one()
         self.service.leave(self.links.leave(public_id).rpartition("/")[2], self.now)
 
-    def issue(self, week: str = "2026-W47") -> int:
-        """Freeze an issue for everybody who confirmed; returns its id."""
+    def issue(self, week: str = "2026-W47", slice_of: int = 2000) -> int:
+        """Freeze an issue for everybody who confirmed, in slices of so many; returns its id."""
         with self.database.write() as session:
             issue = Issue(
                 newsletter="watchdog",
@@ -117,19 +119,20 @@ class House:
                     issue_id=issue.id,
                     subscriber_id=person,
                     subscription_id=subscription,
+                    slice=place // slice_of,
                     public_id=secrets.token_bytes(16),
                     state=DeliveryState.QUEUED,
                     due_at=self.now,
                     created_at=self.now,
                     give_up_at=self.now + dt.timedelta(hours=72),
                 )
-                for subscription, person in rows
+                for place, (subscription, person) in enumerate(rows)
             )
             return issue.id
 
-    def work(self, issue_id: int) -> IssueWork:
-        """The issue as a piece of work for a sender."""
-        return IssueWork(self.database, self.vault, self.newsletter, self.links, issue_id)
+    def work(self, issue_id: int, number: int = 0) -> IssueWork:
+        """A slice of the issue as a piece of work for a sender."""
+        return IssueWork(self.database, self.vault, self.newsletter, Mailings(self.links, {}), Slice(issue_id, number))
 
     def engine(self, port: int, connections: int = 3, owner: str = "test") -> Engine:
         """A sender to the relay on that port."""
@@ -145,14 +148,13 @@ class House:
     def worker(self, port: int, *, dot: float = 0.5) -> Worker:
         """A whole worker with that relay; `dot` is how long it waits for a final answer."""
         engine = self.engine(port)
-        return Worker(
-            database=self.database,
-            vault=self.vault,
-            renderer=Renderer([Path(__file__).resolve().parents[1] / "templates" / "email"]),
-            links=self.links,
-            newsletters={self.newsletter.slug: self.newsletter},
-            engine=replace(engine, limits=replace(engine.limits, dot=dot)),
-        )
+        return Worker(self.kit, replace(engine, limits=replace(engine.limits, dot=dot)))
+
+    @property
+    def kit(self) -> Kit:
+        """What a sender makes its pieces of work with."""
+        renderer = Renderer([Path(__file__).resolve().parents[1] / "templates" / "email"])
+        return Kit(self.database, self.vault, renderer, self.links, {self.newsletter.slug: self.newsletter})
 
     def books(self, issue_id: int) -> Equation:
         """The issue's equation."""

@@ -31,11 +31,21 @@ class Moment:
 
 @dataclass(frozen=True)
 class Say:
-    """Answer with these bytes instead."""
+    """Answer with these bytes, whatever they are; without any, say what is usual, in another manner."""
 
-    reply: bytes
+    reply: bytes | None = None
     hang_up: bool = False
     """Close after the answer."""
+    half_close: bool = False
+    """Say no more after the answer, but go on reading."""
+    piece: int = 0
+    """How many octets are written at a time; 0: all at once."""
+    delay: float = 0.0
+    """Seconds before each piece."""
+    hold: bool = False
+    """Keep the answer back, and let it travel in one write with the next."""
+    then: Callable[[], None] | None = None
+    """Called when the answer has left."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,18 @@ class Caught:
     recipients: list[str]
     body: bytes
     connection: int
-    answered: bool = False
+    reply: bytes = b""
+    """What was said to the dot; empty where nothing was."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether it was accepted."""
+        return self.reply[:1] == b"2"
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was refused, for now or for good: then it may come again."""
+        return self.reply[:1] in (b"4", b"5")
 
 
 @dataclass
@@ -91,6 +112,11 @@ class ScriptedServer:
     ) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
+
+    @property
+    def open(self) -> int:
+        """How many connections there are now."""
+        return len(self._talks)
 
     @property
     def accepted(self) -> list[str]:
@@ -153,6 +179,8 @@ class _Talk:
         self.recipients: list[str] = []
         self.secure = server.implicit_tls
         self.closing = False
+        self.held = b""
+        self.mute = False
 
     async def run(self) -> None:
         await self.answer("CONNECT", b"220 test.example.org ESMTP\r\n")
@@ -171,7 +199,7 @@ class _Talk:
                 self.sender, self.recipients = _address(text), []
                 await self.answer("MAIL", b"250 2.1.0 ok\r\n", text)
             case "RCPT":
-                if await self.answer("RCPT", b"250 2.1.5 ok\r\n", text):
+                if _is_yes(await self.answer("RCPT", b"250 2.1.5 ok\r\n", text)):
                     self.recipients.append(_address(text))
             case "DATA":
                 await self.data()
@@ -203,36 +231,56 @@ class _Talk:
         if not self.recipients:
             await self.answer("DATA", b"503 5.5.1 no valid recipient\r\n")
             return
-        if not await self.answer("DATA", b"354 go on\r\n"):
+        if not _is_yes(await self.answer("DATA", b"354 go on\r\n")):
             return
         first = await self.reader.readline()
         await self.answer("BODY", b"")
+        if self.closing:
+            return
         lines = [first]
         while lines[-1] != b".\r\n":
             lines.append(await self.reader.readuntil(b"\n"))
         caught = Caught(self.sender, list(self.recipients), b"".join(lines[:-1]), self.number)
         self.server.caught.append(caught)
         self.messages += 1
-        caught.answered = await self.answer("DOT", b"250 2.0.0 queued\r\n")
+        await self.answer("DOT", b"250 2.0.0 queued\r\n", caught=caught)
 
-    async def answer(self, command: str, usual: bytes, argument: str = "") -> bool:
-        """Answer as the plan says or as usual; returns whether it was with 2yz or 3yz."""
+    async def answer(self, command: str, usual: bytes, argument: str = "", caught: Caught | None = None) -> bytes:
+        """Answer as the plan says or as usual; returns what was said, which is noted before anybody can read it."""
         moment = Moment(self.number, command, self.messages, argument)
         self.server.commands.append(moment)
-        act = self.server.plan(moment)
+        if self.mute:
+            return b""
+        act = self.server.plan(moment) or Say()
         match act:
-            case None:
-                reply = usual
-            case Say(reply=reply):
-                pass
             case HangUp(reset=reset):
                 self.hang_up(reset=reset)
             case Silence():
                 await asyncio.Event().wait()
-        self.writer.write(reply)
-        await self.writer.drain()
-        self.closing = isinstance(act, Say) and act.hang_up
-        return reply[:1] in (b"2", b"3")
+        assert isinstance(act, Say)
+        reply = usual if act.reply is None else act.reply
+        if caught:
+            caught.reply = reply
+        await self.say(reply, act)
+        return reply
+
+    async def say(self, reply: bytes, manner: Say) -> None:
+        self.held += reply
+        if manner.hold:
+            return
+        data, self.held = self.held, b""
+        size = manner.piece or max(1, len(data))
+        for start in range(0, len(data), size):
+            if manner.delay:
+                await asyncio.sleep(manner.delay)
+            self.writer.write(data[start : start + size])
+            await self.writer.drain()
+        self.closing = manner.hang_up
+        if manner.half_close:
+            self.mute = True
+            self.writer.write_eof()
+        if manner.then:
+            manner.then()
 
     def hang_up(self, *, reset: bool) -> None:
         sock = self.writer.get_extra_info("socket")
@@ -242,6 +290,10 @@ class _Talk:
         else:
             self.writer.close()
         raise _Over
+
+
+def _is_yes(reply: bytes) -> bool:
+    return reply[:1] in (b"2", b"3")
 
 
 def _address(text: str) -> str:

@@ -185,3 +185,60 @@ def test_sections_stand_in_the_order_of_their_sources() -> None:
 def test_dates_to_skip_are_dates() -> None:
     assert settings(skip=["2026-12-24"]).newsletters["watchdog"].skip == {dt.date(2026, 12, 24)}
     assert "skip" in problems(skip=["christmas"])[0]
+
+
+DKIM = {"selector": "w2026", "key": "/etc/digest/dkim.pem"}
+
+
+@pytest.mark.parametrize(
+    ("sender", "domain", "signed_in"),
+    [
+        ("digest@news.example.org", None, "news.example.org"),
+        ("digest@news.example.org", "news.example.org", "news.example.org"),
+        ("digest@news.example.org", "Example.ORG", "example.org"),
+        ("digest@a.b.example.co.uk", "example.co.uk", "example.co.uk"),
+        ("digest@news.paper.test", "paper.test", "paper.test"),
+    ],
+)
+def test_mail_is_signed_in_the_sender_s_name_or_a_parent_s(sender: str, domain: str | None, signed_in: str) -> None:
+    given = DKIM if domain is None else {**DKIM, "domain": domain}
+    paper = settings(sender=sender, dkim=given).newsletters["watchdog"]
+    assert paper.signing_domain == signed_in
+    assert settings(sender=sender).newsletters["watchdog"].dkim is None
+
+
+@pytest.mark.parametrize(
+    ("dkim", "problem"),
+    [
+        ({**DKIM, "domain": "example.net"}, "is neither the sender's own, 'example.org', nor a parent of it"),
+        ({**DKIM, "domain": "news.example.org"}, "is neither the sender's own"),
+        ({**DKIM, "domain": "ample.org"}, "is neither the sender's own"),
+        ({**DKIM, "domain": "org"}, "is not yours alone; sign in 'example.org'"),
+        ({**DKIM, "domain": "example..org"}, "'example..org' is not a name in the DNS"),
+        ({**DKIM, "selector": "w 2026;"}, "'w 2026;' is not a name in the DNS"),
+        ({**DKIM, "selector": "x" * 64}, "is not a name in the DNS"),
+        ({**DKIM, "selector": ".".join(["x"] * 120)}, "is not a name in the DNS"),
+        ({"selector": "w"}, "dkim.key: is missing"),
+        ({**DKIM, "key_file": "x"}, "dkim.key_file: is no key of ours"),
+        ("w2026", "dkim: has to be a table"),
+    ],
+)
+def test_a_wrong_signature_is_named(dkim: object, problem: str) -> None:
+    (found,) = problems(dkim=dkim)
+    assert found.startswith("newsletters.watchdog")
+    assert problem in found
+
+
+def test_a_signing_key_is_looked_for_beside_the_file() -> None:
+    def key_of(name: str) -> Path:
+        signed = settings(dkim={"selector": "w", "key": name}).newsletters["watchdog"].dkim
+        assert signed
+        return signed.key
+
+    assert key_of("keys/dkim.pem") == Path("/etc/digest/keys/dkim.pem")
+    assert key_of("/run/secrets/dkim.pem") == Path("/run/secrets/dkim.pem")
+
+
+def test_a_misspelt_key_of_the_signature_is_guessed() -> None:
+    (found,) = problems(dkim={**DKIM, "selektor": "x"})
+    assert found == "newsletters.watchdog.dkim.selektor: is no key of ours; did you mean 'selector'?"

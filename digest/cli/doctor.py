@@ -14,7 +14,7 @@ from digest.cli.context import Failed, app, settings
 from digest.cli.printing import print_table
 from digest.cli.relay import explained
 from digest.mail import selftest
-from digest.mail.headers import MUST_BE_SIGNED
+from digest.mail.dkim_keys import record, signers
 from digest.mail.render import BadTemplate, Renderer
 from digest.mail.render_words import BadWords
 from digest.mail.smtp import Interrupted, Limits, Refused, open_session
@@ -30,6 +30,9 @@ Row = tuple[bool, str, str]
 
 NOT_MADE = "not made yet; `digest up` makes it"
 NOT_READ = "not read yet"
+CHECK_THE_RELAY = (
+    "send a test issue to a mailbox of yours (`digest test-send`), save it as it came, and `digest dkim check FILE`"
+)
 
 
 class _Wrong(Exception):
@@ -54,6 +57,7 @@ def _rows(found: Settings) -> Iterator[Row]:
         yield _looked("mail", _mail)
         yield _looked("templates", lambda: _templates(found))
         yield _looked("relay", lambda: _relay(found.smtp))
+        yield _looked("dkim", lambda: _dkim(found))
         yield _looked("links", lambda: _links(found))
         is_right, _, said = state
         # Where the database is wrong, its row has said so, and nothing is known of the sources.
@@ -131,7 +135,29 @@ def _relay(smtp: Smtp) -> str:
         raise _Wrong(explained(smtp, error)) from error
     if smtp.security == "smtp+plain":
         return f"{said}, in the clear: right for this machine only"
-    return f"{said}, by TLS. See that its DKIM signature covers {', '.join(MUST_BE_SIGNED)}"
+    return f"{said}, by TLS"
+
+
+def _dkim(found: Settings) -> str:
+    """Who signs (F-29). What a relay does can only be seen on a message that has gone through it."""
+    if not _sends(found):
+        return "not looked at: this machine does not send"
+    ours = signers(found)
+    said = [
+        f"{slug} is signed by us; {record(one)[0]} must be in the DNS (`digest dkim record`)"
+        for slug, one in ours.items()
+    ]
+    if relays := [slug for slug in found.newsletters if slug not in ours]:
+        said.append(f"{', '.join(relays)} is left to the relay to sign; {CHECK_THE_RELAY}")
+    return ". ".join(said)
+
+
+def _sends(found: Settings) -> bool:
+    try:
+        return read_keys(found.keys).private is not None
+    except BadKeys:
+        # The row of the keys has said so.
+        return True
 
 
 def _links(found: Settings) -> str:

@@ -10,8 +10,9 @@ import typer
 
 from digest.cli.context import Failed, app, settings
 from digest.cli.printing import say
+from digest.crew import run_crew
 from digest.mail import selftest
-from digest.run import Roles, listen, serve
+from digest.run import Roles, listen, on_signals, serve
 from digest.wiring import build
 
 
@@ -34,15 +35,40 @@ def scheduler() -> None:
 
 
 @app.command()
-def worker() -> None:
+def worker(
+    processes: Annotated[
+        int, typer.Option(min=1, max=64, help="So many processes, to use the machine's cores; PostgreSQL only.")
+    ] = 1,
+) -> None:
     """Run the sending only."""
-    _serve(worker=True)
+    if processes == 1:
+        _serve(worker=True)
+        return
+    _check_mail()
+    built = build(settings())
+    built.worker()
+    if built.database.is_sqlite:
+        raise Failed("SQLite is for one sending process. Move to PostgreSQL to send with several (docs/sending.md).")
+    # Every process opens its own; what is open here must not be shared with them.
+    built.database.close()
+    asyncio.run(_crew(processes))
+
+
+async def _crew(processes: int) -> None:
+    stopping = asyncio.Event()
+    on_signals(stopping.set)
+    await run_crew(processes, stopping)
+
+
+def _check_mail() -> None:
+    if problems := selftest.problems():
+        raise Failed("This process cannot write mail correctly and does not start:\n  " + "\n  ".join(problems))
 
 
 def _serve(*, web: bool = False, scheduler: bool = False, worker: bool = False) -> None:
     found = settings()
-    if worker and (problems := selftest.problems()):
-        raise Failed("This process cannot write mail correctly and does not start:\n  " + "\n  ".join(problems))
+    if worker:
+        _check_mail()
     with contextlib.ExitStack() as stack:
         # The port comes first: where it is taken, the database is not so much as looked at.
         door = stack.enter_context(listen(found.web.host, found.web.port)) if web else None

@@ -16,10 +16,11 @@ from digest.issues import control
 from digest.issues.outcomes import Done, Refused
 from digest.issues.publish import publish
 from digest.mail import selftest
+from digest.mail.course import Run
 from digest.mail.ledger import Equation, equation
-from digest.mail.send import Run
 from digest.models import Delivery, DeliveryState, Issue, IssueState
-from digest.queue import Worker
+from digest.queue import jobs
+from digest.queue.worker import Worker
 from digest.run import on_signals
 from digest.wiring import House
 
@@ -46,6 +47,7 @@ def send(
         built.clock(),
         who=operator(),
         at_once=now,
+        enqueue=jobs.enqueue,
     )
     if isinstance(published, Refused):
         raise Failed(published.reason)
@@ -54,7 +56,7 @@ def send(
         _print_equation(found.name, IssueState.SENT, _books(built, found.id))
         return
     say(f"{found.name}: {published.audience} readers")
-    run = asyncio.run(_send_and_watch(built, worker, found.id, newsletter.slug))
+    run = asyncio.run(_send_and_watch(built, worker, found.id))
     books = _books(built, found.id)
     _print_equation(found.name, _state(built, found.id), books)
     if run is None and not books.closes:
@@ -65,13 +67,13 @@ def send(
         say("Deferred readers are tried again by `digest up` or `digest worker`, or by calling this again later.")
 
 
-async def _send_and_watch(built: House, worker: Worker, issue_id: int, slug: str) -> Run | None:
+async def _send_and_watch(built: House, worker: Worker, issue_id: int) -> Run | None:
     """Send, and show how it goes. Ctrl+C and SIGTERM finish what is under way first (S-14)."""
     stopping = asyncio.Event()
     on_signals(stopping.set)
     watcher = asyncio.create_task(_watch(built, issue_id))
     try:
-        return await worker.send_issue(issue_id, slug, stopping)
+        return await worker.send_issue(issue_id, stopping)
     finally:
         watcher.cancel()
         if not out.is_terminal:

@@ -64,6 +64,11 @@ too_late = "12 h"
 # Thursdays without an issue; the next one reaches back over them.
 # skip = [2026-12-24, 2026-12-31]
 
+# Who signs by DKIM: the relay, or, with this section and `digest dkim make`, we.
+# [newsletters.watchdog.dkim]
+# selector = "w2026"
+# key = "dkim-watchdog.pem"
+
 # feed = an RSS, Atom or JSON feed; sitemap = a news sitemap; page = a blog's page.
 [[newsletters.watchdog.sources]]
 feed = "https://www.example.org/api/"

@@ -28,6 +28,7 @@ from digest.issues.outcomes import Refused
 from digest.issues.publish import Published, publish
 from digest.mail.ledger import Equation, equation
 from digest.models import Issue
+from digest.queue import jobs
 from digest.run import CannotListen, Roles, listen, serve
 from digest.sample import SampleBlog
 from digest.settings import Newsletter, Settings
@@ -235,6 +236,7 @@ def _send(stage: Stage, drafted: Drafted) -> bool:
         house.clock(),
         who=EDITOR,
         at_once=True,
+        enqueue=jobs.enqueue,
     )
     if not isinstance(frozen, Published):
         raise Stuck(frozen.reason)

@@ -17,6 +17,7 @@ from digest.issues import log
 from digest.issues.outcomes import Done, Finding, Refused
 from digest.issues.text import one_line
 from digest.mail import ledger
+from digest.mail.wake import wake
 from digest.models import Issue, IssueState, Item
 
 
@@ -136,6 +137,7 @@ def resume(session: Session, issue_id: int, *, who: str, now: dt.datetime) -> Do
         return issue
     issue.hold_reason = ""
     ledger.prolong(session, issue_id, now + AFTER_A_PAUSE)
+    wake(session)
     return _take(session, issue, Step.RESUME, who=who, now=now)
 
 
@@ -144,7 +146,7 @@ def cancel(session: Session, issue_id: int, *, who: str, now: dt.datetime) -> Do
     issue = _ready(session, issue_id, Step.CANCEL)
     if isinstance(issue, Refused):
         return issue
-    stopped = ledger.exclude_all(session, issue.id, _CANCELLED, now)
+    stopped = ledger.exclude_all(session, ledger.of_issue(issue.id), _CANCELLED, now)
     issue.finished_at = now
     detail = f"{stopped} copies stopped" if issue.frozen_at else ""
     return _take(session, issue, Step.CANCEL, who=who, now=now, detail=detail)
@@ -161,6 +163,7 @@ def reopen(session: Session, issue_id: int, *, detail: str, who: str, now: dt.da
     if issue.state is IssueState.PAUSED:
         ledger.prolong(session, issue_id, now + AFTER_A_PAUSE)
     issue.hold_reason, issue.finished_at = "", None
+    wake(session)
     return _take(session, issue, Step.REOPEN, who=who, now=now, detail=detail)
 
 

@@ -7,10 +7,9 @@ database (the unique key of an issue, a conditional update, a locked row). Nothi
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -22,7 +21,9 @@ from digest.issues.draft import absorb_new_posts, draft, redraft
 from digest.issues.edit import OPEN
 from digest.issues.outcomes import Refused
 from digest.issues.publish import Published, publish
-from digest.models import Issue, IssueState, SourceState, User
+from digest.issues.telling import Reminders, tell_all
+from digest.mail.slices import Enqueue
+from digest.models import Issue, IssueState, SourceState
 from digest.settings import Newsletter
 from digest.weeks import Week
 from subscribers.db import Database
@@ -192,22 +193,6 @@ def next_sends(newsletter: Newsletter, now: dt.datetime, count: int) -> tuple[Ne
     return tuple(found)
 
 
-class Reminders(Protocol):
-    """What is asked of `digest.mail.outbox.LedgerOutbox`."""
-
-    def post_to_user(
-        self,
-        session: Session,
-        *,
-        kind: str,
-        newsletter: str,
-        user_id: int,
-        context: Mapping[str, str],
-        now: dt.datetime,
-    ) -> None:
-        """Leave a letter to somebody of the newsroom, in the caller's transaction."""
-
-
 @dataclass(frozen=True)
 class Hands:
     """What a tick acts with."""
@@ -221,6 +206,8 @@ class Hands:
     prepare: Callable[[], None] = lambda: None
     """`Vault.prepare`: called before each transaction that leaves a letter."""
     interval: dt.timedelta = INTERVAL
+    enqueue: Enqueue | None = None
+    """Hands a frozen issue's slices to the queue."""
 
 
 @dataclass(frozen=True)
@@ -290,7 +277,15 @@ def _act(hands: Hands, newsletter: Newsletter, intent: Intent, now: dt.datetime)
 
 def _publish(hands: Hands, newsletter: Newsletter, intent: Intent, issue_id: int, now: dt.datetime) -> Act:
     result = publish(
-        hands.database, issue_id, newsletter, hands.renderer, hands.base_url, now, who=WHO, unapproved=True
+        hands.database,
+        issue_id,
+        newsletter,
+        hands.renderer,
+        hands.base_url,
+        now,
+        who=WHO,
+        unapproved=True,
+        enqueue=hands.enqueue,
     )
     if isinstance(result, Published):
         said = "" if result.already else f"{result.name} goes out to {result.audience} readers"
@@ -333,7 +328,7 @@ def _alarm(hands: Hands, newsletter: Newsletter, issue_id: int, now: dt.datetime
         if isinstance(issue, Refused) or issue_id not in alarm.stopped(session, newsletter.slug):
             return ""
         context = alarm.context(session, issue, newsletter, hands.base_url)
-        told = _post(hands, session, newsletter, alarm.LETTER, context, now)
+        told = tell_all(session, hands.reminders, newsletter, alarm.LETTER, context, now)
         log.append(session, at=now, who=WHO, action=alarm.ACTION, about=issue.name, detail=f"{told} people")
         return f"{issue.name} was stopped by the sender; {told} people are told"
 
@@ -362,21 +357,9 @@ def _tell(hands: Hands, session: Session, newsletter: Newsletter, issue: Issue, 
         "desk_url": f"{hands.base_url}/desk/issues/{issue.name}",
         "reasons": issue.hold_reason,
     }
-    told = _post(hands, session, newsletter, "reminder", context, now)
+    told = tell_all(session, hands.reminders, newsletter, "reminder", context, now)
     log.append(session, at=now, who=WHO, action="remind", about=issue.name, detail=f"{told} editors")
     return told
-
-
-def _post(
-    hands: Hands, session: Session, newsletter: Newsletter, kind: str, context: Mapping[str, str], now: dt.datetime
-) -> int:
-    """Leave a letter for everybody of the newsroom who has an address; returns how many."""
-    users = session.scalars(sa.select(User.id).where(User.address_sealed.is_not(None))).all()
-    for user_id in users:
-        hands.reminders.post_to_user(
-            session, kind=kind, newsletter=newsletter.slug, user_id=user_id, context=context, now=now
-        )
-    return len(users)
 
 
 def _gather(hands: Hands, newsletter: Newsletter, intent: Intent, now: dt.datetime) -> Act:

@@ -15,7 +15,9 @@ from digest.issues import log
 from digest.issues.checks import Examined, IssueRenderer, examine
 from digest.issues.control import STANDING, STEPS, Step
 from digest.issues.outcomes import Refused
+from digest.mail.ledger import SLICE
 from digest.mail.render import Rendered
+from digest.mail.slices import Enqueue, slices_of
 from digest.models import Delivery, DeliveryState, Issue, IssueState
 from digest.settings import Newsletter
 from digest.weeks import Week
@@ -50,11 +52,13 @@ def publish(
     who: str = "planner",
     at_once: bool = False,
     unapproved: bool = False,
+    enqueue: Enqueue | None = None,
 ) -> Published | Refused:
     """Freeze the issue and leave it to the sender.
 
     `at_once`: do not wait for its hour. `unapproved`: the planner's call for a newsletter that says
-    `unapproved = "send"`; a held issue still needs a person. Called again, or by two at once, it freezes once and the
+    `unapproved = "send"`; a held issue still needs a person. `enqueue` makes the jobs of its slices, in the same
+    transaction; without it the sender finds them by itself. Called again, or by two at once, it freezes once and the
     others get the same answer with `already`.
     """
     allowed = _allowed(newsletter, unapproved=unapproved)
@@ -68,7 +72,10 @@ def publish(
     with database.write() as session:
         frozen = _freeze(session, issue_id, examined, allowed, now)
         if frozen is not None:
-            return _fill(session, frozen, newsletter, examined.rendered, now=now, who=who)
+            published = _fill(session, frozen, newsletter, examined.rendered, now=now, who=who)
+            if enqueue:
+                enqueue(session, slices_of(issue_id, published.audience))
+            return published
         return _lost(session, issue_id, allowed, newsletter)
 
 
@@ -148,6 +155,7 @@ def _deliveries(session: Session, issue: Issue, newsletter: Newsletter, now: dt.
         "issue_id": sa.literal(issue.id),
         "subscriber_id": subscriber_id,
         "subscription_id": subscription_id,
+        "slice": (sa.func.row_number().over(order_by=subscription_id) - 1) // SLICE,
         "public_id": _random_id(session),
         "state": sa.literal(DeliveryState.QUEUED, table.c.state.type),
         "attempts": sa.literal(0),

@@ -20,8 +20,9 @@ from digest.issues import log
 from digest.issues.control import locked, reopen
 from digest.issues.outcomes import Done, Refused
 from digest.mail import ledger
-from digest.mail.compose import NotSendable, message_id
-from digest.mail.same import mailing_of, wire_digest
+from digest.mail.compose import Mailing, NotSendable
+from digest.mail.dkim_keys import BadDkimKey, signer
+from digest.mail.issue_work import mailing_of, wire_digest
 from digest.models import Delivery, DeliveryState, Issue, Report
 from digest.settings import Newsletter
 from subscribers.tokens import Links
@@ -52,10 +53,11 @@ class OpenOne:
 
 def open_ones(session: Session, issue_id: int, newsletter: Newsletter, links: Links) -> tuple[OpenOne, ...]:
     """The deliveries to be decided about, the first few hundred."""
+    names = Mailing((), links, newsletter.sender.domain, 0)
     columns = (Delivery.id, Delivery.subscriber_id, Delivery.settled_at, Delivery.reply, Delivery.public_id)
     query = sa.select(*columns).where(Delivery.issue_id == issue_id, *OPEN).order_by(Delivery.id).limit(LISTED)
     return tuple(
-        OpenOne(which, subscriber, at, reply or "", message_id(links.key, public_id, newsletter.sender.domain).decode())
+        OpenOne(which, subscriber, at, reply or "", names.message_id(public_id).decode())
         for which, subscriber, at, reply, public_id in session.execute(query)
     )
 
@@ -161,7 +163,10 @@ def _differs(session: Session, issue: Issue, newsletter: Newsletter, links: Link
         )
     session.refresh(issue, ["rendered_subject", "rendered_text", "rendered_html"])
     try:
-        is_same = hmac.compare_digest(wire_digest(mailing_of(issue, newsletter, links)), issue.wire_digest)
+        made = mailing_of(issue, newsletter, links, signer(newsletter))
+        is_same = hmac.compare_digest(wire_digest(made), issue.wire_digest)
+    except BadDkimKey as error:
+        return Refused(f"{error} Without it nobody can say that a resend would be the same; try where the sender runs.")
     except NotSendable:
         is_same = False
     if is_same:

@@ -18,7 +18,12 @@ class Channel(asyncio.Protocol):
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport = transport
-        self._buffer = bytearray()
+        # `drain` then waits until the kernel has everything: a whole message would fit into the 64 KB that asyncio
+        # keeps back otherwise, and a relay that takes nothing would be noticed only after the dot (S-10). One and not
+        # none: asyncio's TLS pauses a writer at the limit itself, and would never let it go on.
+        transport.set_write_buffer_limits(high=1)
+        self._rest = b""
+        """The beginning of a line whose end has not come."""
         self._lines: list[str] = []
         self._code = b""
         self._size = 0
@@ -35,13 +40,13 @@ class Channel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what the relay sends; called by asyncio."""
-        self._buffer += data
-        # After a line that is not SMTP nothing counts any more: what follows would be taken for another answer.
-        while self.broken is None and (end := self._buffer.find(b"\n")) >= 0:
-            line = bytes(self._buffer[:end]).removesuffix(b"\r")
-            del self._buffer[: end + 1]
-            self._line(line)
-        if len(self._buffer) > MAX_LINE:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            if self.broken is not None:
+                # After a line that is not SMTP nothing counts any more: what follows would be taken for another answer.
+                return
+            self._line(line.removesuffix(b"\r"))
+        if len(self._rest) > MAX_LINE:
             self._break("the relay sent an endless line")
 
     def _line(self, line: bytes) -> None:
@@ -102,7 +107,7 @@ class Channel(asyncio.Protocol):
         return self._replies.popleft()
 
     async def drain(self, limit: float) -> None:
-        """Wait until what was written has mostly left. Raises `ConnectionError` when it cannot leave any more."""
+        """Wait until the kernel has what was written. Raises `ConnectionError` when it cannot leave any more."""
         self._expect(limit)
         if not self._writable.is_set():
             await self._writable.wait()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import hmac
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from digest.mail import strict
+from digest.mail.dkim import FIELD, Signature, Signer
 from digest.mail.headers import issue_headers, letter_headers
 from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, Rendered
-from digest.mail.wire import Mark, Part, Segments, Slot, fill, message, size
+from digest.mail.wire import Form, Mark, Part, Segments, Slot, message, size
 from digest.settings import Newsletter
-from subscribers.tokens import Links
+from subscribers.tokens import Links, Mac
 
 NOBODY = b"\0" * 16
 """A public id that no subscription has: its links answer politely and do nothing."""
@@ -35,33 +36,48 @@ class Mailing:
     links: Links
     domain: str
     size: int
-    """About how many octets a copy has."""
+    """About how many octets a copy has, its signature included."""
+    signature: Signature | None = field(default=None, repr=False)
+    """What signs the copies, where we do and not the relay."""
 
     def copy(self, address: str, delivery: bytes, subscription: bytes) -> list[bytes]:
         """One reader's copy, given their address and the public ids of delivery and subscription."""
-        leave = self.links.leave(subscription)
-        return fill(
-            self.segments,
+        leave_token = self.links.leave_token(subscription)
+        copy = self._form.fill(
             {
                 "to": address.encode(),
-                "message_id": message_id(self.links.key, delivery, self.domain),
-                "unsubscribe": leave.encode("ascii"),
-                "leave_token": leave.rpartition("/")[2].encode("ascii"),
+                "message_id": self.message_id(delivery),
+                "unsubscribe": self.links.leave_with(leave_token).encode("ascii"),
+                "leave_token": leave_token.encode("ascii"),
                 "manage": self.links.manage(subscription).encode("ascii"),
             },
         )
+        return [self.signature.field(copy), *copy] if self.signature else copy
 
+    def message_id(self, delivery: bytes) -> bytes:
+        """Unique to a delivery, the same on every try, and telling nothing (F-22)."""
+        return f"<{self._ids.digest(delivery)[:16].hex()}@{self.domain}>".encode("ascii")
 
-def message_id(key: bytes, delivery: bytes, domain: str) -> bytes:
-    """Unique to a delivery, the same on every try, and telling nothing (F-22)."""
-    opaque = hmac.digest(key, b"message-id\0" + delivery, "sha256")[:16].hex()
-    return f"<{opaque}@{domain}>".encode("ascii")
+    @cached_property
+    def _form(self) -> Form:
+        return Form(self.segments)
+
+    @cached_property
+    def _ids(self) -> Mac:
+        return Mac(self.links.key, b"message-id\0")
 
 
 def issue_mailing(
-    newsletter: Newsletter, rendered: Rendered, links: Links, *, week: str, made_at: dt.datetime, by_hand: bool
+    newsletter: Newsletter,
+    rendered: Rendered,
+    links: Links,
+    *,
+    week: str,
+    made_at: dt.datetime,
+    by_hand: bool,
+    signer: Signer | None = None,
 ) -> Mailing:
-    """An issue's copies. Raises `NotSendable`."""
+    """An issue's copies, signed where there is a signer. Raises `NotSendable`."""
     with _sendable():
         headers = issue_headers(
             newsletter,
@@ -75,14 +91,16 @@ def issue_mailing(
         Mark(UNSUBSCRIBE_SLOT, "unsubscribe", len(links.leave(NOBODY))),
         Mark(MANAGE_SLOT, "manage", len(links.manage(NOBODY))),
     )
-    return _mailing(newsletter, rendered, links, headers, marks)
+    return _mailing(newsletter, rendered, links, headers, marks, signer)
 
 
-def letter_mailing(newsletter: Newsletter, rendered: Rendered, links: Links, *, made_at: dt.datetime) -> Mailing:
-    """A letter to one person. Raises `NotSendable`."""
+def letter_mailing(
+    newsletter: Newsletter, rendered: Rendered, links: Links, *, made_at: dt.datetime, signer: Signer | None = None
+) -> Mailing:
+    """A letter to one person, signed where there is a signer. Raises `NotSendable`."""
     with _sendable():
         headers = letter_headers(newsletter, subject=rendered.subject, made_at=made_at)
-    return _mailing(newsletter, rendered, links, headers, ())
+    return _mailing(newsletter, rendered, links, headers, (), signer)
 
 
 def _mailing(
@@ -91,13 +109,16 @@ def _mailing(
     links: Links,
     headers: list[tuple[str, bytes | Segments]],
     marks: tuple[Mark, ...],
+    signer: Signer | None,
 ) -> Mailing:
     parts = (Part("plain", rendered.text), Part("html", rendered.html))
     with _sendable():
         segments = message(headers, parts, marks, newsletter.language)
-    mailing = Mailing(segments, links, newsletter.sender.domain, size(segments, _lengths(links)))
+    signature = signer.prepare(segments) if signer else None
+    octets = size(segments, _lengths(links)) + (signature.size if signature else 0)
+    mailing = Mailing(segments, links, newsletter.sender.domain, octets, signature)
     sample = b"".join(mailing.copy("reader@example.org", NOBODY, NOBODY))
-    expected = [*(name for name, _ in headers), "MIME-Version", "Content-Type"]
+    expected = [*([FIELD] if signer else []), *(name for name, _ in headers), "MIME-Version", "Content-Type"]
     if problems := strict.problems(sample, expected):
         raise NotSendable(problems)
     if missing := {mark.slot for mark in marks} - {part.name for part in segments if isinstance(part, Slot)}:

@@ -1,26 +1,26 @@
-"""The ledger: every delivery's state, every legal step, and nothing lost or doubled by a crash (DESIGN 4.2, 4.3).
+"""The ledger: every delivery's state, every legal step, and nothing lost or doubled by a crash (DESIGN 4.2).
 
 A step is a conditional update, so that of two who try the same one, one wins. `committing` is durable before the final
-dot leaves, the outcome after the relay's answer. Connections hand both to one `Ledger`, which writes whatever has
-gathered since its last commit in one transaction (group commit).
+dot leaves, the outcome after the relay's answer. `commits` writes both in group commits.
 """
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import enum
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, cast
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from digest.mail.changes import changed
+from digest.mail.leases import Claim
 from digest.mail.providers import Provider
 from digest.mail.replies import Outcome
-from digest.models import Delivery, DeliveryState, Issue, IssueState, Lease, LogEntry
-from subscribers.db import Database
+from digest.models import Delivery, DeliveryState, Issue, IssueState, Lease, LogEntry, SlowLane
 from subscribers.lifecycle import State
 from subscribers.models import Subscription
 
@@ -47,9 +47,39 @@ AFTER_DOT: dict[DeliveryState, tuple[DeliveryState, ...]] = {
 """From which states a step may be taken by the one who was told to. An answer that comes late still settles what was
 called unknown, but a late "try again" does not: by then the issue's books may be closed."""
 
+SLICE = 2000
+"""How many deliveries of an issue are one piece of work."""
+
+Which = tuple[sa.ColumnElement[bool], ...]
+"""Conditions that say which deliveries are meant."""
+
 IS_ISSUE = Delivery.letter == sa.literal_column("'issue'")
 IS_LETTER = Delivery.letter != sa.literal_column("'issue'")
 """Written out and not as a parameter, so that the partial index of letters can be used."""
+
+LETTERS: Which = (IS_LETTER,)
+_UNSETTLED = Delivery.settled_at.is_(None)
+"""What the partial index of unsettled deliveries holds: said in every query that is to use it."""
+
+
+def of_issue(issue_id: int) -> Which:
+    """The readers' deliveries of an issue; an editor's test-send is none."""
+    return (Delivery.issue_id == issue_id, IS_ISSUE)
+
+
+def of_slice(issue_id: int, number: int) -> Which:
+    """The deliveries of one slice of an issue."""
+    return (*of_issue(issue_id), Delivery.slice == number)
+
+
+def due(now: dt.datetime) -> Which:
+    """What is to be tried now."""
+    return (_UNSETTLED, Delivery.state.in_(OPEN), Delivery.due_at <= now)
+
+
+def unsettled() -> Which:
+    """What has no outcome yet."""
+    return (_UNSETTLED,)
 
 
 @dataclass(frozen=True)
@@ -73,20 +103,23 @@ class Equation:
 
 def equation(session: Session, issue_id: int) -> Equation:
     """The accounts of an issue now."""
-    query = sa.select(Delivery.state, sa.func.count()).where(*_of_issue(issue_id)).group_by(Delivery.state)
+    query = sa.select(Delivery.state, sa.func.count()).where(*of_issue(issue_id)).group_by(Delivery.state)
     counts = {state: count for state, count in session.execute(query)}  # noqa: C416 -- typed rows, untyped dict()
     audience = session.scalar(sa.select(Issue.audience).where(Issue.id == issue_id)) or 0
     return Equation(audience=audience, **{state.value: counts.get(state, 0) for state in DeliveryState})
 
 
-def _of_issue(issue_id: int) -> tuple[sa.ColumnElement[bool], ...]:
-    """The readers' deliveries of an issue; an editor's test-send is none."""
-    return (Delivery.issue_id == issue_id, IS_ISSUE)
+def waiting(session: Session, which: Which) -> int:
+    """How many are still to be tried."""
+    query = sa.select(sa.func.count()).where(*which, _UNSETTLED, Delivery.state.in_(OPEN))
+    return session.scalar(query) or 0
 
 
-def due(now: dt.datetime) -> tuple[sa.ColumnElement[bool], ...]:
-    """What is to be tried now."""
-    return (Delivery.state.in_(OPEN), Delivery.due_at <= now)
+def is_untried(session: Session, issue_id: int) -> bool:
+    """Whether nobody of an issue has an outcome yet that the relay gave."""
+    told = (DeliveryState.ACCEPTED, DeliveryState.REJECTED, DeliveryState.UNKNOWN)
+    found = sa.select(Delivery.id).where(Delivery.issue_id == issue_id, Delivery.state.in_(told), IS_ISSUE).limit(1)
+    return session.scalar(found) is None
 
 
 class Verdict(enum.Enum):
@@ -95,57 +128,20 @@ class Verdict(enum.Enum):
     GO = "go"
     """It is durable that the dot is about to leave: it must leave now."""
     STOP = "stop"
-    """It must not leave: the reader has left, or the issue is paused."""
+    """It must not leave: the reader has left, or it was settled by another."""
+    HALT = "halt"
+    """It must not leave, and nothing else of this issue: it was paused or cancelled."""
     LOST = "lost"
     """It must not leave, and nothing else must: the right to send is somebody else's now."""
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A right to send for a while: the name of the lease and who has it (see `take_lease`)."""
-
-    name: str
-    owner: str
-
-
-def _changed(session: Session, statement: sa.Update) -> int:
-    """Run an update; returns how many rows it changed."""
-    result = session.execute(statement, execution_options={"synchronize_session": False})
-    return cast("sa.CursorResult[Any]", result).rowcount
-
-
-def take_lease(database: Database, claim: Claim, now: dt.datetime, length: dt.timedelta) -> bool:
-    """Take or renew a lease. False where somebody else has it and it has not run out."""
-    with database.write() as session:
-        # One that lies impossibly far ahead was taken by a clock that was wrong.
-        mine_or_old = sa.or_(Lease.owner == claim.owner, Lease.until <= now, Lease.until > now + 2 * length)
-        statement = sa.update(Lease).where(Lease.name == claim.name, mine_or_old)
-        if _changed(session, statement.values(owner=claim.owner, until=now + length)):
-            return True
-        if session.get(Lease, claim.name):
-            return False
-        try:
-            with session.begin_nested():
-                session.add(Lease(name=claim.name, owner=claim.owner, until=now + length))
-        except sa.exc.IntegrityError:
-            return False
-        return True
-
-
-def drop_lease(database: Database, claim: Claim) -> None:
-    """Give a lease back, so that the next one need not wait for it to run out."""
-    with database.write() as session:
-        session.execute(sa.delete(Lease).where(Lease.name == claim.name, Lease.owner == claim.owner))
-
-
-def recover(session: Session, *, issue_id: int | None, now: dt.datetime) -> int:
+def recover(session: Session, which: Which, now: dt.datetime) -> int:
     """What a dead sender left in `committing` becomes `unknown` (S-12). Only for whoever holds the lease."""
-    which = _of_issue(issue_id) if issue_id is not None else (IS_LETTER,)
     reason = "the sender stopped between the final dot and the relay's answer"
-    return _changed(
+    return changed(
         session,
         sa.update(Delivery)
-        .where(*which, Delivery.state == DeliveryState.COMMITTING)
+        .where(*which, _UNSETTLED, Delivery.state == DeliveryState.COMMITTING)
         .values(state=DeliveryState.UNKNOWN, settled_at=now, reply=reason, attempts=Delivery.attempts + 1),
     )
 
@@ -156,111 +152,14 @@ class Result:
 
     delivery_id: int
     outcome: Outcome
-    retry_at: dt.datetime
+    retry_at: dt.datetime | None
     """When to try again, for a deferred one."""
     committed: bool
     """Whether the ledger had said GO for it."""
     provider: Provider | None = None
     """Whose mailbox it is, where its address could be opened."""
-
-
-@dataclass
-class _Gathered:
-    """What connections have handed over since the last commit."""
-
-    intents: list[tuple[int, asyncio.Future[Verdict]]] = field(default_factory=list)
-    outcomes: list[tuple[Result, asyncio.Future[None]]] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.intents or self.outcomes)
-
-
-class Ledger:
-    """The one writer of a running sender: intents before the dot, outcomes after the answer, in group commits.
-
-    `due` is told when a deferred delivery is to be tried again: it maps (delivery id, now) to an instant.
-    """
-
-    def __init__(self, database: Database, claim: Claim, clock: Callable[[], dt.datetime]) -> None:
-        self._database = database
-        self._claim = claim
-        self._clock = clock
-        self._gathered = _Gathered()
-        self._loop = asyncio.get_running_loop()
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._closing = False
-
-    async def __aenter__(self) -> Ledger:
-        self._task = asyncio.create_task(self._run(), name="ledger")
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._closing = True
-        self._wake.set()
-        if self._task:
-            await self._task
-
-    async def intend(self, delivery_id: int) -> Verdict:
-        """Ask to send the final dot of a delivery; on GO the intent is durable, and so is what was recorded before."""
-        future: asyncio.Future[Verdict] = self._loop.create_future()
-        self._gathered.intents.append((delivery_id, future))
-        self._hand_over()
-        return await future
-
-    def record(self, result: Result) -> asyncio.Future[None]:
-        """Hand over an outcome; it is durable when the future is done."""
-        future: asyncio.Future[None] = self._loop.create_future()
-        self._gathered.outcomes.append((result, future))
-        self._hand_over()
-        return future
-
-    def _hand_over(self) -> None:
-        if self._task is None or self._task.done():
-            raise RuntimeError("the ledger is closed")
-        self._wake.set()
-
-    async def _run(self) -> None:
-        while not (self._closing and not self._gathered):
-            await self._wake.wait()
-            self._wake.clear()
-            if batch := self._gathered:
-                self._gathered = _Gathered()
-                await self._commit(batch)
-                if self._gathered:
-                    self._wake.set()
-
-    async def _commit(self, batch: _Gathered) -> None:
-        futures: list[asyncio.Future[Any]] = [future for _, future in batch.intents]
-        futures += [future for _, future in batch.outcomes]
-        try:
-            won, otherwise = await asyncio.to_thread(self._write, batch)
-        except Exception as error:  # noqa: BLE001 -- whoever waits for this commit must learn why it failed.
-            for future in futures:
-                if not future.done():
-                    future.set_exception(error)
-            return
-        for delivery_id, intent in batch.intents:
-            if not intent.done():
-                intent.set_result(Verdict.GO if delivery_id in won else otherwise)
-        for _, outcome in batch.outcomes:
-            if not outcome.done():
-                outcome.set_result(None)
-
-    def _write(self, batch: _Gathered) -> tuple[set[int], Verdict]:
-        now = self._clock()
-        with self._database.write() as session:
-            settle(session, [result for result, _ in batch.outcomes], now)
-            wished = [delivery_id for delivery_id, _ in batch.intents]
-            won = intend(session, wished, self._claim, now)
-            is_lost = len(won) < len(wished) and not has_lease(session, self._claim, now)
-        return won, Verdict.LOST if is_lost else Verdict.STOP
-
-
-def has_lease(session: Session, claim: Claim, now: dt.datetime) -> bool:
-    """Whether the right to send is still the claimant's."""
-    lease = session.get(Lease, claim.name)
-    return lease is not None and lease.owner == claim.owner and lease.until > now
+    rest_until: dt.datetime | None = None
+    """Until when this provider is to be left alone, where it said so."""
 
 
 _UNWANTED = sa.and_(
@@ -268,6 +167,32 @@ _UNWANTED = sa.and_(
     ~sa.exists().where(Subscription.id == Delivery.subscription_id, Subscription.state != State.LEFT),
 )
 """A letter to somebody who has left meanwhile, or said "never"."""
+
+
+def _intend() -> sa.UpdateBase:
+    """The step to `committing`, built once: every message takes it, and building it costs more than running it."""
+    still_reads = sa.exists().where(Subscription.id == Delivery.subscription_id, Subscription.state == State.CONFIRMED)
+    still_sending = sa.exists().where(Issue.id == Delivery.issue_id, Issue.state == IssueState.SENDING)
+    still_ours = sa.exists().where(
+        Lease.name == sa.bindparam("the_lease"),
+        Lease.owner == sa.bindparam("the_owner"),
+        Lease.until > sa.bindparam("the_time", type_=Lease.until.type),
+    )
+    return (
+        sa.update(_TABLE)
+        .where(
+            Delivery.id.in_(sa.bindparam("these", expanding=True)),
+            Delivery.state.in_(BEFORE_DOT[DeliveryState.COMMITTING]),
+            sa.or_(sa.and_(IS_LETTER, ~_UNWANTED), sa.and_(IS_ISSUE, still_reads, still_sending)),
+            still_ours,
+        )
+        .values(state=DeliveryState.COMMITTING)
+        .returning(_TABLE.c.id)
+    )
+
+
+_TABLE = cast("sa.Table", Delivery.__table__)
+_INTEND = _intend()
 
 
 def intend(session: Session, delivery_ids: Sequence[int], claim: Claim, now: dt.datetime) -> set[int]:
@@ -278,96 +203,118 @@ def intend(session: Session, delivery_ids: Sequence[int], claim: Claim, now: dt.
     """
     if not delivery_ids:
         return set()
-    still_reads = sa.exists().where(Subscription.id == Delivery.subscription_id, Subscription.state == State.CONFIRMED)
-    still_sending = sa.exists().where(Issue.id == Delivery.issue_id, Issue.state == IssueState.SENDING)
-    still_ours = sa.exists().where(Lease.name == claim.name, Lease.owner == claim.owner, Lease.until > now)
-    statement = (
-        sa.update(Delivery)
-        .where(
-            Delivery.id.in_(delivery_ids),
-            Delivery.state.in_(BEFORE_DOT[DeliveryState.COMMITTING]),
-            sa.or_(sa.and_(IS_LETTER, ~_UNWANTED), sa.and_(IS_ISSUE, still_reads, still_sending)),
-            still_ours,
-        )
-        .values(state=DeliveryState.COMMITTING)
-        .returning(Delivery.id)
-        .execution_options(synchronize_session=False)
-    )
-    return set(session.scalars(statement))
+    said = {"these": delivery_ids, "the_lease": claim.name, "the_owner": claim.owner, "the_time": now}
+    return set(session.connection().execute(_INTEND, said).scalars())
+
+
+def is_halted(session: Session, delivery_id: int) -> bool:
+    """Whether the issue of a delivery is no longer being sent."""
+    query = sa.select(Issue.state).join(Delivery, Delivery.issue_id == Issue.id)
+    state = session.scalar(query.where(Delivery.id == delivery_id, IS_ISSUE))
+    return state is not None and state is not IssueState.SENDING
 
 
 def settle(session: Session, results: Iterable[Result], now: dt.datetime) -> None:
     """Record outcomes. A step that is not legal from where the delivery stands changes nothing."""
-    table = cast("sa.Table", Delivery.__table__)
     alike: dict[tuple[DeliveryState, bool], list[dict[str, object]]] = {}
     for result in results:
-        failed = result.outcome.state is not DeliveryState.ACCEPTED
-        row: dict[str, object] = {
-            "which": result.delivery_id,
-            "the_reply": result.outcome.reply,
-            "the_provider": result.provider.value if result.provider else None,
-            "the_scope": result.outcome.scope.value if failed else None,
-        }
-        if result.outcome.state is DeliveryState.DEFERRED:
-            row["the_due"] = result.retry_at
-        alike.setdefault((result.outcome.state, result.committed), []).append(row)
+        alike.setdefault((result.outcome.state, result.committed), []).append(_row(result, now))
     for (state, committed), rows in alike.items():
-        before = (AFTER_DOT if committed else BEFORE_DOT)[state]
-        # One alternative a state instead of IN: an executemany() knows no lists.
-        legal = sa.or_(*(table.c.state == one for one in before))
-        statement = sa.update(table).where(table.c.id == sa.bindparam("which"), legal)
-        session.connection().execute(statement.values(_settled(table, state, now)), rows)
+        session.connection().execute(_settling(state, committed=committed), rows)
 
 
-def _settled(table: sa.Table, state: DeliveryState, now: dt.datetime) -> dict[str, object]:
+def _row(result: Result, now: dt.datetime) -> dict[str, object]:
+    """What differs between outcomes of a kind."""
+    state = result.outcome.state
+    row: dict[str, object] = {
+        "which": result.delivery_id,
+        "the_reply": result.outcome.reply,
+        "the_provider": result.provider.value if result.provider else None,
+        "the_scope": None if state is DeliveryState.ACCEPTED else result.outcome.scope.value,
+    }
+    if state is DeliveryState.DEFERRED:
+        row["the_due"] = result.retry_at or now
+    else:
+        row["the_time"] = now
+    return row
+
+
+@cache
+def _settling(state: DeliveryState, *, committed: bool) -> sa.Update:
+    """The step to an outcome, built once for each kind."""
+    before = (AFTER_DOT if committed else BEFORE_DOT)[state]
+    # One alternative a state instead of IN: an executemany() knows no lists.
+    legal = sa.or_(*(_TABLE.c.state == one for one in before))
+    return sa.update(_TABLE).where(_TABLE.c.id == sa.bindparam("which"), legal).values(_settled(state))
+
+
+def _settled(state: DeliveryState) -> dict[str, object]:
     """What a delivery's row says after an outcome."""
     values: dict[str, object] = {
         "state": state,
         "reply": sa.bindparam("the_reply"),
         "provider": sa.bindparam("the_provider"),
         "scope": sa.bindparam("the_scope"),
-        "attempts": table.c.attempts + 1,
-        "settled_at": None if state is DeliveryState.DEFERRED else now,
+        "attempts": _TABLE.c.attempts + 1,
     }
     if state is DeliveryState.DEFERRED:
-        values["due_at"] = sa.bindparam("the_due")
-    elif state is not DeliveryState.UNKNOWN:
-        # What the letter said (a link with a token) has done its work.
-        values["context_sealed"] = None
-    return values
+        return {**values, "settled_at": None, "due_at": sa.bindparam("the_due")}
+    values["settled_at"] = sa.bindparam("the_time")
+    # What the letter said (a link with a token) has done its work, unless it may have to be said again.
+    return values if state is DeliveryState.UNKNOWN else {**values, "context_sealed": None}
 
 
-def exclude_gone(session: Session, issue_id: int, now: dt.datetime) -> int:
+def slow_down(session: Session, result: Result, now: dt.datetime) -> None:
+    """Let every sender know that a provider wants to be left alone (B-09), and the issue's log too."""
+    if result.provider is None or result.rest_until is None:
+        return
+    known = session.get(SlowLane, result.provider.value)
+    if known is not None and known.until > now:
+        return
+    row = SlowLane(provider=result.provider.value, until=result.rest_until, reply=result.outcome.reply)
+    session.merge(row)
+    issue_id = session.scalar(sa.select(Delivery.issue_id).where(Delivery.id == result.delivery_id))
+    if issue_id is not None:
+        detail = f"{result.provider.value} until {result.rest_until:%H:%M} UTC: {result.outcome.reply}"
+        note(session, issue_id, "slow", detail, now)
+
+
+def put_off(session: Session, delivery_ids: Sequence[int], until: dt.datetime) -> int:
+    """Leave deliveries for later that were not tried: their provider wants no more for now. No attempt is counted."""
+    later = sa.update(Delivery).where(Delivery.id.in_(delivery_ids), Delivery.state.in_(OPEN))
+    return changed(session, later.values(due_at=until))
+
+
+def exclude_gone(session: Session, which: Which, now: dt.datetime) -> int:
     """Settle as `excluded` whoever of an issue's audience no longer wants it. Returns how many."""
-    reads = sa.exists().where(Subscription.id == Delivery.subscription_id, Subscription.state == State.CONFIRMED)
-    return _exclude(session, (*_of_issue(issue_id), ~reads), "left before the final dot", now)
+    still_reads = sa.exists().where(Subscription.id == Delivery.subscription_id, Subscription.state == State.CONFIRMED)
+    return _exclude(session, (*which, ~still_reads), "left before the final dot", now)
 
 
-def exclude_all(session: Session, issue_id: int, reason: str, now: dt.datetime) -> int:
+def exclude_all(session: Session, which: Which, reason: str, now: dt.datetime) -> int:
     """Settle as `excluded` whatever of an issue has not left: it was cancelled. Returns how many."""
-    return _exclude(session, _of_issue(issue_id), reason, now)
+    return _exclude(session, which, reason, now)
 
 
 def exclude_unwanted_letters(session: Session, now: dt.datetime) -> int:
     """Settle as `excluded` the letters to people who have left meanwhile. Returns how many."""
-    return _exclude(session, (IS_LETTER, _UNWANTED), "left before the final dot", now)
+    return _exclude(session, (*LETTERS, _UNWANTED), "left before the final dot", now)
 
 
-def _exclude(session: Session, which: tuple[sa.ColumnElement[bool], ...], reason: str, now: dt.datetime) -> int:
-    change = sa.update(Delivery).where(*which, Delivery.state.in_(BEFORE_DOT[DeliveryState.EXCLUDED]))
-    return _changed(
+def _exclude(session: Session, which: Which, reason: str, now: dt.datetime) -> int:
+    change = sa.update(Delivery).where(*which, _UNSETTLED, Delivery.state.in_(BEFORE_DOT[DeliveryState.EXCLUDED]))
+    return changed(
         session,
         change.values(state=DeliveryState.EXCLUDED, settled_at=now, reply=reason, context_sealed=None),
     )
 
 
-def give_up(session: Session, *, issue_id: int | None, now: dt.datetime) -> int:
-    """Settle as `rejected` what has been tried for long enough (S-30), of an issue or of the letters."""
-    which = _of_issue(issue_id) if issue_id is not None else (IS_LETTER,)
-    return _changed(
+def give_up(session: Session, which: Which, now: dt.datetime) -> int:
+    """Settle as `rejected` what has been tried for long enough (S-30)."""
+    return changed(
         session,
         sa.update(Delivery)
-        .where(*which, Delivery.state.in_(OPEN), Delivery.give_up_at <= now)
+        .where(*which, _UNSETTLED, Delivery.state.in_(OPEN), Delivery.give_up_at <= now)
         .values(
             state=DeliveryState.REJECTED,
             settled_at=now,
@@ -379,15 +326,15 @@ def give_up(session: Session, *, issue_id: int | None, now: dt.datetime) -> int:
 
 def prolong(session: Session, issue_id: int, until: dt.datetime) -> None:
     """Try what has waited until then at least: it was paused meanwhile."""
-    waiting = sa.and_(*_of_issue(issue_id), Delivery.state.in_(OPEN), Delivery.give_up_at < until)
-    _changed(session, sa.update(Delivery).where(waiting).values(give_up_at=until))
+    still = (*of_issue(issue_id), _UNSETTLED, Delivery.state.in_(OPEN), Delivery.give_up_at < until)
+    changed(session, sa.update(Delivery).where(*still).values(give_up_at=until))
 
 
 def finish(session: Session, issue_id: int, now: dt.datetime) -> bool:
     """Close the issue's books if nothing is left to be tried. Returns whether it is now sent."""
-    left = sa.exists().where(*_of_issue(issue_id), Delivery.state.in_((*OPEN, DeliveryState.COMMITTING)))
+    left = sa.exists().where(*of_issue(issue_id), _UNSETTLED)
     return bool(
-        _changed(
+        changed(
             session,
             sa.update(Issue)
             .where(Issue.id == issue_id, Issue.state == IssueState.SENDING, ~left)
@@ -398,12 +345,17 @@ def finish(session: Session, issue_id: int, now: dt.datetime) -> bool:
 
 def pause(session: Session, issue_id: int, reason: str, now: dt.datetime) -> None:
     """Stop an issue that is being sent, and say why; a person has to look."""
-    paused = _changed(
+    paused = changed(
         session,
         sa.update(Issue)
         .where(Issue.id == issue_id, Issue.state == IssueState.SENDING)
         .values(state=IssueState.PAUSED, hold_reason=reason),
     )
     if paused:
-        name = session.get_one(Issue, issue_id).name
-        session.add(LogEntry(at=now, who="sender", action="pause", object=name, detail=reason))
+        note(session, issue_id, "pause", reason, now)
+
+
+def note(session: Session, issue_id: int, action: str, detail: str, now: dt.datetime) -> None:
+    """Write into an issue's log what the sender did by itself."""
+    name = session.get_one(Issue, issue_id).name
+    session.add(LogEntry(at=now, who="sender", action=action, object=name, detail=detail))

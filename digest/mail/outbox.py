@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from sqlalchemy.orm import Session
 
 from digest.mail.render import Rendered
+from digest.mail.wake import wake
 from digest.models import Delivery, DeliveryState
 from subscribers.letters import Letter
 from subscribers.vault import DELIVERY_CONTEXT, Vault
@@ -34,6 +35,7 @@ class LedgerOutbox:
         row.subscriber_id = letter.subscriber_id
         row.subscription_id = letter.subscription_id
         session.add(row)
+        wake(session)
 
     def post_to_user(
         self,
@@ -49,6 +51,7 @@ class LedgerOutbox:
         row = self._row(kind, newsletter, context, now, GIVE_UP_AFTER)
         row.user_id = user_id
         session.add(row)
+        wake(session)
 
     def post_rendered(
         self,
@@ -67,6 +70,7 @@ class LedgerOutbox:
         row.user_id = user_id
         row.issue_id = issue_id
         session.add(row)
+        wake(session)
 
     def _row(
         self, kind: str, newsletter: str, context: Mapping[str, object], now: dt.datetime, give_up_after: dt.timedelta

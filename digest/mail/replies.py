@@ -13,8 +13,14 @@ from digest.models import DeliveryState
 RETRY_AFTER = (5, 15, 45, 120, 180)
 """Minutes to the next try after the first, second, … failed one; the last repeats (S-30; RFC 6647 §5)."""
 
-OUR_FAULT = frozenset({500, 501, 502, 503, 504, 530, 534, 535, 538})
+OUR_FAULT = frozenset({500, 501, 502, 503, 504, 530, 534, 535, 538, 555})
 """Wrong syntax, wrong order, not logged in: before the dot these are about our talk with the relay, not the reader."""
+
+CLOSING = 421
+"""The relay's word that it closes the connection (RFC 5321 §3.8)."""
+
+TOO_FAST = frozenset({(4, 7, 28), (4, 7, 650), (4, 7, 651), (4, 7, 652)})
+"""Google's and Microsoft's ways to say that too much comes from us (B-09)."""
 
 MAX_REPLY = 2000
 """Characters of a reply that are kept (S-23)."""
@@ -68,6 +74,8 @@ class Outcome:
     """For the operator: bounded, without control characters and addresses."""
     scope: Scope = Scope.RECIPIENT
     """Whom a failure is about; of no meaning for `accepted`."""
+    is_too_fast: bool = False
+    """Whether the reader's provider wants us to slow down (B-09)."""
 
 
 def outcome(stage: Stage, reply: Reply) -> Outcome:
@@ -81,12 +89,23 @@ def outcome(stage: Stage, reply: Reply) -> Outcome:
     if reply.code // 100 == 5:  # noqa: PLR2004 -- the digit is the meaning.
         return _refused(stage, reply, text)
     if reply.code // 100 == 4:  # noqa: PLR2004
-        about_reader = stage is Stage.RCPT and reply.code != 421 and _enhanced(reply)[:2] != (4, 7)  # noqa: PLR2004
+        about_reader = stage is Stage.RCPT and reply.code != CLOSING and _enhanced(reply)[:2] != (4, 7)
         scope = Scope.RECIPIENT if about_reader else Scope.SENDER
-        return Outcome(DeliveryState.DEFERRED, text, scope)
+        return Outcome(DeliveryState.DEFERRED, text, scope, _is_too_fast(stage, reply))
     if stage is Stage.DOT:
         return Outcome(DeliveryState.UNKNOWN, text, Scope.RELAY)
     return Outcome(DeliveryState.DEFERRED, text, Scope.RELAY)
+
+
+def _is_too_fast(stage: Stage, reply: Reply) -> bool:
+    """Whether a provider asks for fewer messages (B-09): after the envelope's sender, since before it is the relay's.
+
+    Greylisting (450, or 451 with 4.7.1) is about one reader and one try.
+    """
+    if stage in (Stage.CONNECT, Stage.MAIL):
+        return False
+    enhanced = _enhanced(reply)
+    return enhanced in TOO_FAST or (reply.code == CLOSING and enhanced[:2] == (4, 7))
 
 
 def interrupted(stage: Stage, why: str) -> Outcome:

@@ -1,6 +1,6 @@
 """The sender: claims what is due, wires it, speaks SMTP over several connections, and records every step.
 
-It has no rules of its own: `replies` says what answers mean, `ledger` what steps are legal.
+It has no rules of its own: `replies` says what answers mean, `ledger` what steps are legal, `course` when to stop.
 """
 
 from __future__ import annotations
@@ -10,18 +10,26 @@ import datetime as dt
 import random
 import secrets
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Self
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from digest.mail import ledger as books
+from digest.mail.commits import Commits
 from digest.mail.compose import NotSendable
-from digest.mail.ledger import Claim, Ledger, Result, Verdict
-from digest.mail.replies import Outcome, Scope, Stage, interrupted, next_try, outcome, without
+from digest.mail.course import Course, Run
+from digest.mail.lanes import REST, Lanes
+from digest.mail.leases import Claim, drop_lease, take_lease
+from digest.mail.ledger import Result, Verdict
+from digest.mail.pace import Rates
+from digest.mail.pool import Pool
+from digest.mail.replies import CLOSING, Outcome, Stage, interrupted, next_try, outcome, without
 from digest.mail.smtp import Envelope, Interrupted, Limits, Refused, Session, open_session
-from digest.mail.work import Copy, Work
+from digest.mail.work import Copy, Gate, Work
 from digest.models import DeliveryState
 from digest.settings import Smtp
 from subscribers.db import Database
@@ -30,66 +38,21 @@ log = structlog.get_logger()
 
 LEASE = dt.timedelta(seconds=60)
 TAKEN_OVER = "another process has taken over"
-CLOSING = 421
-"""The relay's word that it closes the connection (RFC 5321 §3.8)."""
 LOOK_AGAIN = 1.0
 """Seconds between two looks for letters that have come in during a run."""
 RENEW = 15.0
 """Seconds between two renewals of the lease."""
-BREAKER = 10
-"""So many refusals in a row that are not about the reader stop the run (S-24)."""
-FIRST = 200
-BOUNCES = 10
-"""More readers than this, of an issue's first 200, refused for good: the list or the relay is at fault (S-24)."""
-
-
-@dataclass
-class Run:
-    """What one run did; `stopped` is a sentence when it ended before its work was done."""
-
-    counts: dict[DeliveryState, int] = field(default_factory=dict)
-    stopped: str | None = None
-    relay_down: bool = False
-    """Whether it stopped because the relay could not be spoken to: worth another try by itself, later."""
-    lost: bool = False
-    """Whether another process has the right to send now: then nothing more may be done here, not even tidying."""
-    in_a_row: int = 0
-    put_off: int = 0
-    bounced: int = 0
-    is_first: bool = False
-    """Whether nobody of this issue had an outcome when the run began."""
-    lanes: int = 0
-    """How many connections there may be."""
-    busy: int = 0
-    """How many of them have a message under way."""
-
-    def note(self, result: Outcome) -> None:
-        """Count an outcome, and stop the run where the outcomes say that something is wrong with us (S-24)."""
-        self.counts[result.state] = self.counts.get(result.state, 0) + 1
-        about_us = result.state is not DeliveryState.ACCEPTED and result.scope is not Scope.RECIPIENT
-        put_off = about_us and result.state is DeliveryState.DEFERRED
-        self.in_a_row = self.in_a_row + 1 if about_us and not put_off else 0
-        self.put_off = self.put_off + 1 if put_off else 0
-        bounced = result.state is DeliveryState.REJECTED and result.scope is Scope.RECIPIENT
-        if bounced and self.is_first and sum(self.counts.values()) <= FIRST:
-            self.bounced += 1
-        if self.stopped is None:
-            self._judge(result)
-
-    def _judge(self, result: Outcome) -> None:
-        if self.in_a_row >= BREAKER:
-            self.stopped = f"{self.in_a_row} answers in a row were about us and not about the reader: {result.reply}"
-        elif self.bounced > BOUNCES:
-            self.stopped = f"{self.bounced} of the first {FIRST} readers were refused for good: {result.reply}"
-        elif self.put_off >= BREAKER:
-            # It wants us to wait, and so we do: by ourselves, and with everybody.
-            self.stopped = f"{self.put_off} answers in a row put us off: {result.reply}"
-            self.relay_down = True
+FOR_LETTERS = 2
+"""Connections that letters have to themselves: however busy an issue keeps the others, a confirmation goes out."""
+IDLE = 5.0
+"""Seconds that connections are kept open with nothing to send."""
+TURN = 0.2
+"""Seconds between two looks whether a run is to end, for a connection that waits for its turn."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What a run needs and does not choose: the relay, the time, the books."""
+    """What a sender needs and does not choose: the relay, the time, the books."""
 
     database: Database
     smtp: Smtp
@@ -101,55 +64,113 @@ class Engine:
     rng: random.Random = field(default_factory=random.SystemRandom)
 
     async def run(self, work: Work, stopping: asyncio.Event) -> Run | None:
+        """Send one piece of work with a sender of its own (see `Sender.run`)."""
+        async with Sender(self) as sender:
+            return await sender.run(work, stopping)
+
+
+class Sender:
+    """One process's connections, lanes and books, shared by all pieces of work that it sends. An async context."""
+
+    def __init__(self, engine: Engine) -> None:
+        smtp = engine.smtp
+        self.engine = engine
+        self.gate = Gate(Lanes(smtp.connections), Rates(smtp.per_second, smtp.per_hour, smtp.per_day))
+        self.commits = Commits(engine.database, engine.clock)
+        self.pool = Pool(self._open, smtp.connections)
+        self._for_letters = Pool(self._open, min(FOR_LETTERS, smtp.connections))
+        self._courses: dict[str, Course] = {}
+        self._leaving: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.commits.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._leaving:
+            self._leaving.cancel()
+        await self._goodbye()
+        await self.commits.__aexit__()
+
+    async def run(self, work: Work, stopping: asyncio.Event) -> Run | None:
         """Send what is due of a piece of work. None where somebody else is sending it.
 
         When `stopping` is set, transactions under way are finished and no new one is begun (S-14).
         """
-        claim = Claim(work.name, self.owner)
-        if not await asyncio.to_thread(books.take_lease, self.database, claim, self.clock(), LEASE):
+        engine = self.engine
+        claim = Claim(work.name, engine.owner)
+        if not await asyncio.to_thread(take_lease, engine.database, claim, engine.clock(), LEASE):
             return None
-        run = Run()
+        course = self._courses.setdefault(work.group, Course())
+        course.runs += 1
+        run = Run(course)
         keeper = asyncio.create_task(self._keep(claim, run))
         try:
             await self._send(work, claim, run, stopping)
         except NotSendable as error:
-            run.stopped = str(error)
+            course.stop(str(error))
         finally:
             keeper.cancel()
+            course.runs -= 1
+            if not course.runs:
+                # The next one of this issue begins with a clean slate.
+                del self._courses[work.group]
         if not run.lost:
-            await asyncio.to_thread(work.end, self.clock(), None if run.relay_down else run.stopped)
-            await asyncio.to_thread(books.drop_lease, self.database, claim)
+            why = None if course.relay_down else course.stopped
+            await asyncio.to_thread(work.end, engine.clock(), why)
+            run.held_until = work.held_until
+            await asyncio.to_thread(drop_lease, engine.database, claim)
+        if not self._courses:
+            self._leaving = asyncio.create_task(self._leave())
         return run
 
     async def _send(self, work: Work, claim: Claim, run: Run, stopping: asyncio.Event) -> None:
-        run.is_first = await asyncio.to_thread(work.begin, self.clock())
+        run.course.is_first |= await asyncio.to_thread(work.begin, self.engine.clock(), self.gate)
         due = await asyncio.to_thread(work.size)
-        async with Ledger(self.database, claim, self.clock) as ledger, asyncio.TaskGroup() as lanes:
-            for _ in range(self.smtp.connections if work.grows else min(self.smtp.connections, due)):
-                run.lanes += 1
-                lanes.create_task(_Lane(self, work, ledger, run, stopping).work())
+        pool = self._for_letters if work.grows else self.pool
+        width = self.engine.smtp.connections
+        async with asyncio.TaskGroup() as lanes:
+            for _ in range(min(FOR_LETTERS, width) if work.grows else min(width, due)):
+                lanes.create_task(_Lane(self, pool, work, claim, run, stopping).work())
 
     async def _keep(self, claim: Claim, run: Run) -> None:
         """Renew the lease while the run lasts. Should it be lost, no intent is granted any more; the run then ends."""
-        while run.stopped is None:
+        engine = self.engine
+        while not run.lost:
             await asyncio.sleep(RENEW)
             try:
-                kept = await asyncio.to_thread(books.take_lease, self.database, claim, self.clock(), LEASE)
+                kept = await asyncio.to_thread(take_lease, engine.database, claim, engine.clock(), LEASE)
             except SQLAlchemyError:
                 # The ledger will fail too, and stop the run, unless the database is back before the lease ends.
                 log.exception("the lease could not be renewed", lease=claim.name)
                 continue
-            if not kept:
-                run.stopped, run.lost = TAKEN_OVER, True
+            run.lost = not kept
+
+    async def _open(self) -> Session:
+        return await open_session(self.engine.smtp, self.engine.limits, self.engine.tls)
+
+    async def _leave(self) -> None:
+        """Say goodbye to the relay when nothing has come for a while."""
+        await asyncio.sleep(IDLE)
+        if not self._courses:
+            await self._goodbye()
+
+    async def _goodbye(self) -> None:
+        await self.pool.close()
+        await self._for_letters.close()
 
 
 class _Lane:
     """One connection at a time, one message after the other; the next envelope travels with the dot where it may."""
 
-    def __init__(self, engine: Engine, work: Work, ledger: Ledger, run: Run, stopping: asyncio.Event) -> None:
-        self._engine = engine
+    def __init__(self, sender: Sender, pool: Pool, work: Work, claim: Claim, run: Run, stopping: asyncio.Event) -> None:
+        self._sender = sender
+        self._engine = sender.engine
+        self._pool = pool
         self._work = work
-        self._ledger = ledger
+        self._claim = claim
         self._run = run
         self._stopping = stopping
         self._session: Session | None = None
@@ -158,27 +179,36 @@ class _Lane:
         self._recorded: asyncio.Future[None] | None = None
 
     async def work(self) -> None:
-        try:
-            while copy := await self._take():
-                self._run.busy += 1
-                try:
-                    if not await self._deliver(copy):
-                        break
-                finally:
-                    self._run.busy -= 1
-            if self._recorded:
-                await self._recorded
-        except NotSendable as error:
-            self._run.stopped = self._run.stopped or str(error)
-        except BaseException:
-            # In the middle of a transaction there is no goodbye: it would become part of the text.
-            if self._session:
-                self._session.abort()
-            raise
-        finally:
-            self._run.lanes -= 1
-        if self._session:
-            await self._session.close()
+        async with self._pool.place():
+            try:
+                await self._work_on()
+            except NotSendable as error:
+                self._run.course.stop(str(error))
+            except BaseException:
+                # In the middle of a transaction there is no goodbye: it would become part of the text.
+                if self._session:
+                    self._pool.lose(self._session)
+                raise
+            if self._session and self._pool.is_good(self._session):
+                self._pool.keep(self._session)
+            elif self._session:
+                await self._pool.drop(self._session)
+
+    async def _work_on(self) -> None:
+        while copy := await self._take():
+            self._run.busy += 1
+            try:
+                if not await self._deliver(copy):
+                    break
+            except BaseException:
+                # Others may wait for the room that it had in its lane.
+                for left in filter(None, (copy, self._next)):
+                    self._work.done(left, accepted=False)
+                raise
+            finally:
+                self._run.busy -= 1
+        if self._recorded:
+            await self._recorded
 
     async def _take(self) -> Copy | None:
         """The next copy; none when there is no more, or this run is to end."""
@@ -190,6 +220,11 @@ class _Lane:
             await asyncio.sleep(LOOK_AGAIN)
             self._work.look_again()
             copy = await self._work.next(self._engine.clock())
+        while copy and copy.earliest > time.monotonic() and not self._is_over():  # noqa: ASYNC110 -- no one event ends it.
+            await asyncio.sleep(min(TURN, copy.earliest - time.monotonic()))
+        if copy and self._is_over():
+            self._work.give_back(copy)
+            return None
         return copy
 
     def _foreseen(self, copy: Copy) -> Copy | None:
@@ -200,25 +235,30 @@ class _Lane:
         self._work.give_back(copy)
         if self._session and self._session.has_begun(copy.envelope):
             # Without a text it is nothing.
-            self._session.abort()
+            self._lose()
         return None
 
     def _is_over(self) -> bool:
         """Whether this run is to end."""
-        return self._run.stopped is not None or self._stopping.is_set()
+        return self._run.is_over or self._stopping.is_set()
+
+    def _lose(self) -> None:
+        """Drop the connection: what was begun on it is then nothing."""
+        if self._session:
+            self._pool.lose(self._session)
+            self._session = None
 
     async def _deliver(self, copy: Copy) -> bool:
         """Try one copy. False where this lane has no connection to go on with."""
-        was_used = self._session is not None and self._session.usable
         try:
             session = await self._connected(copy)
         except (Refused, Interrupted) as error:
             self._work.give_back(copy)
-            if self._run.lanes == 1:
-                # The others may have got the connections that this relay allows; only the last one gives up.
-                self._run.stopped = f"the relay cannot be used: {_said(error)}"
-                self._run.relay_down = True
+            if self._pool.has_none:
+                # The others may have got the connections that this relay allows; only without any is it unusable.
+                self._run.course.stop(f"the relay cannot be used: {_said(error)}", relay_down=True)
             return False
+        was_used = session.sent > 0
         try:
             result = await self._transact(session, copy)
         except Refused as error:
@@ -232,6 +272,7 @@ class _Lane:
             result = interrupted(error.stage, error.why)
         if result:
             self._record(copy, result)
+        self._work.done(copy, accepted=result is not None and result.state is DeliveryState.ACCEPTED)
         return True
 
     async def _transact(self, session: Session, copy: Copy) -> Outcome | None:
@@ -241,22 +282,22 @@ class _Lane:
             session.check(copy.envelope)
             await session.begin(copy.envelope)
         await session.accepted()
-        await session.body(copy.segments())
-        verdict = await self._ledger.intend(copy.delivery_id)
+        await session.body(copy.segments)
+        verdict = await self._sender.commits.intend(copy.delivery_id, self._claim)
         if self._recorded:
             # It was handed over before the intent, so it is durable now, or the ledger has failed.
             self._recorded.result()
         if verdict is not Verdict.GO:
-            session.abort()
-            if verdict is Verdict.LOST:
-                self._run.stopped, self._run.lost = TAKEN_OVER, True
+            self._lose()
+            self._run.halted |= verdict is Verdict.HALT
+            self._run.lost |= verdict is Verdict.LOST
             return None
         self._committed = True
         return outcome(Stage.DOT, await session.dot(self._following(session)))
 
     def _following(self, session: Session) -> Envelope | None:
         """The envelope that may travel with the dot: of a copy that is at hand, and that the relay may be asked for."""
-        if self._is_over() or not session.pipelining or session.sent >= self._engine.smtp.reuse:
+        if self._is_over() or not session.pipelining or not self._pool.is_good(session):
             return None
         self._next = self._work.at_hand()
         if self._next is None:
@@ -268,24 +309,31 @@ class _Lane:
         return self._next.envelope
 
     def _record(self, copy: Copy, result: Outcome) -> None:
-        engine = self._engine
-        result = replace(result, reply=without(result.reply, copy.envelope.recipient))
-        retry_at = next_try(copy.attempts + 1, engine.clock(), engine.rng)
-        self._recorded = self._ledger.record(Result(copy.delivery_id, result, retry_at, self._committed, copy.provider))
-        self._run.note(result)
+        now = self._engine.clock()
+        retry_at = rest_until = None
         if result.state is not DeliveryState.ACCEPTED:
+            result = replace(result, reply=without(result.reply, copy.envelope.recipient))
+            retry_at = next_try(copy.attempts + 1, now, self._engine.rng)
             log.info(
                 "delivery", id=copy.delivery_id, state=result.state.value, scope=result.scope.value, reply=result.reply
             )
+        if result.is_too_fast:
+            rest_until = now + REST
+            retry_at = max(retry_at or rest_until, rest_until)
+            self._sender.gate.lanes.slow_down(copy.provider, rest_until)
+        self._recorded = self._sender.commits.record(
+            Result(copy.delivery_id, result, retry_at, self._committed, copy.provider, rest_until)
+        )
+        self._run.note(result)
 
     async def _connected(self, copy: Copy) -> Session:
         session = self._session
-        if session and session.usable and (session.sent < self._engine.smtp.reuse or session.has_begun(copy.envelope)):
+        if session and (self._pool.is_good(session) or session.has_begun(copy.envelope)):
             return session
         if session:
-            await session.close()
-        self._session = None
-        self._session = await open_session(self._engine.smtp, self._engine.limits, self._engine.tls)
+            self._session = None
+            await self._pool.drop(session)
+        self._session = await self._pool.take()
         return self._session
 
 

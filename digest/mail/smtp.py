@@ -18,7 +18,7 @@ from typing import Self, cast
 import aiosmtplib
 
 from digest.mail.channel import Channel
-from digest.mail.replies import Reply, Stage
+from digest.mail.replies import CLOSING, Reply, Stage
 from digest.settings import Smtp
 
 CHUNK = 65536
@@ -36,10 +36,12 @@ class Limits:
     data: float = 120.0
     body: float = 180.0
     dot: float = 600.0
+    age: float = 300.0
+    """How old a connection may be that another transaction is begun on (S-44)."""
 
     def of(self, stage: Stage) -> float:
         """How long a stage's answer is waited for."""
-        return float(getattr(self, stage.value))
+        return float(getattr(self, stage))
 
 
 class Interrupted(Exception):
@@ -67,6 +69,8 @@ class Envelope:
     sender: str
     recipient: str = field(repr=False)
     size: int
+    envid: str = ""
+    """What a report about this copy names it by (RFC 3461 §4.4): opaque, and at most 100 characters once coded."""
 
 
 class Session:
@@ -77,19 +81,29 @@ class Session:
     `Interrupted`; whichever it is, `stage` tells whether anything can have been accepted.
     """
 
-    def __init__(self, client: aiosmtplib.SMTP, limits: Limits) -> None:
+    def __init__(self, client: aiosmtplib.SMTP, limits: Limits, reuse: int) -> None:
         transport = cast("asyncio.Transport", client.transport)
         self._client = client
         self._channel = Channel(transport)
         self._limits = limits
+        self._reuse = reuse
+        self._loop = asyncio.get_running_loop()
+        self._old_at = self._loop.time() + limits.age
         self.pipelining = client.supports_extension("pipelining")
         self._utf8 = client.supports_extension("smtputf8")
+        self._dsn = client.supports_extension("dsn")
+        self._secure = transport.get_extra_info("ssl_object") is not None
         self._max_size = _advertised_size(client)
         self._begun: Envelope | None = None
         self.sent = 0
         """Transactions begun on this connection."""
         self.usable = True
         transport.set_protocol(self._channel)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the next transaction is to have a new connection: after so many, or so long a time (S-44)."""
+        return self.sent >= self._reuse or self._loop.time() >= self._old_at
 
     def check(self, envelope: Envelope) -> None:
         """Refuse by ourselves what must not be asked, or what the relay has said it does not take. Raises `Refused`."""
@@ -140,7 +154,7 @@ class Session:
                     # The loop gets a turn even where the kernel takes everything at once: only then are a write that
                     # failed and a relay that speaks in the middle of a text noticed.
                     await asyncio.sleep(0)
-                self._channel.transport.writelines(batch)
+                self._write_all(batch)
                 await self._channel.drain(self._limits.body)
         except ConnectionError as error:
             raise self._interrupted(Stage.BODY, error) from error
@@ -189,9 +203,10 @@ class Session:
     def _commands(self, envelope: Envelope) -> tuple[tuple[Stage, bytes], ...]:
         utf8 = "" if envelope.recipient.isascii() else " SMTPUTF8"
         announced = f" SIZE={envelope.size}" if self._max_size is not None else ""
+        report, notify = ("", "") if not self._dsn else (_report(envelope), " NOTIFY=FAILURE,DELAY")
         return (
-            (Stage.MAIL, f"MAIL FROM:<{envelope.sender}>{announced}{utf8}\r\n".encode()),
-            (Stage.RCPT, f"RCPT TO:<{envelope.recipient}>\r\n".encode()),
+            (Stage.MAIL, f"MAIL FROM:<{envelope.sender}>{announced}{utf8}{report}\r\n".encode()),
+            (Stage.RCPT, f"RCPT TO:<{envelope.recipient}>{notify}\r\n".encode()),
             (Stage.DATA, b"DATA\r\n"),
         )
 
@@ -224,6 +239,13 @@ class Session:
         except Interrupted:
             self.abort()
 
+    def _write_all(self, segments: list[bytes]) -> None:
+        if self._secure:
+            # Each write makes a TLS record: whole they cost less, and none tells the length of a reader's own part.
+            self._write(b"".join(segments))
+        else:
+            self._channel.transport.writelines(segments)
+
     def _write(self, data: bytes) -> None:
         self._channel.transport.write(data)
 
@@ -232,7 +254,9 @@ class Session:
             reply = await self._channel.reply(self._limits.of(stage))
         except ConnectionError as error:
             raise self._interrupted(stage, error) from error
-        if reply.code == 421:  # noqa: PLR2004 -- the relay is closing the connection, whatever was asked (§3.8).
+        if reply.code == CLOSING or reply.code // 100 == (2 if stage is Stage.DATA else 3):
+            # It is closing the connection, whatever was asked (§3.8), or it answers something that was not: where yes
+            # is 3yz a 2yz is out of step, and the other way round.
             self.abort()
         return reply
 
@@ -251,6 +275,7 @@ class Session:
 
 _ENVELOPE = (Stage.MAIL, Stage.RCPT, Stage.DATA)
 _FORBIDDEN = re.compile(r"[\x00-\x20<>\x7f]")
+_CODED = re.compile(r"[^!-~]|[+=]")
 
 
 async def open_session(smtp: Smtp, limits: Limits, tls: ssl.SSLContext | None = None) -> Session:
@@ -282,7 +307,7 @@ async def open_session(smtp: Smtp, limits: Limits, tls: ssl.SSLContext | None = 
         # UnicodeError: a host name that cannot be one.
         _drop(client)
         raise Interrupted(Stage.CONNECT, str(error) or type(error).__name__) from error
-    return Session(client, limits)
+    return Session(client, limits, smtp.reuse)
 
 
 def _drop(client: aiosmtplib.SMTP) -> None:
@@ -304,6 +329,16 @@ def _advertised_size(client: aiosmtplib.SMTP) -> int | None:
         return None
     value = client.esmtp_extensions.get("size", "")
     return int(value) if value.isdigit() else 0
+
+
+def _report(envelope: Envelope) -> str:
+    """What a report may hold: the headers and never the text, and the copy's own name (RFC 3461 §4.3, §4.4; S-45)."""
+    return " RET=HDRS" + (f" ENVID={_xtext(envelope.envid)}" if envelope.envid else "")
+
+
+def _xtext(text: str) -> str:
+    """The coding of RFC 3461 §4: printable ASCII stands for itself; `+`, `=` and the rest are `+` and two digits."""
+    return _CODED.sub(lambda match: "".join(f"+{octet:02X}" for octet in match[0].encode()), text)
 
 
 def _is_go_ahead(stage: Stage, reply: Reply) -> bool:

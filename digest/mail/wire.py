@@ -7,7 +7,7 @@ Headers are our own (traps T1 to T4): Python's e-mail policies fold and encode w
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hashlib
 import re
 import unicodedata
@@ -64,9 +64,31 @@ class Mark:
     length: int
 
 
-def fill(segments: Segments, values: Mapping[str, bytes]) -> list[bytes]:
-    """One reader's copy, as the byte strings to write one after the other. Raises `KeyError` for a value not given."""
-    return [part.fill(values[part.name]) if isinstance(part, Slot) else part for part in segments]
+class Form:
+    """Segments made ready to be filled for one reader after the other.
+
+    Slots that are filled alike are filled once a copy, wherever they stand.
+    """
+
+    def __init__(self, segments: Segments) -> None:
+        self._blank = [b"" if isinstance(part, Slot) else part for part in segments]
+        places: dict[Slot, list[int]] = {}
+        for place, part in enumerate(segments):
+            if isinstance(part, Slot):
+                places.setdefault(part, []).append(place)
+        self._slots = tuple((slot, slot.name, tuple(where)) for slot, where in places.items())
+
+    def fill(self, values: Mapping[str, bytes]) -> list[bytes]:
+        """One reader's copy, as the byte strings to write one after the other: one for each segment.
+
+        Raises `KeyError` for a value not given.
+        """
+        copy = self._blank.copy()
+        for slot, name, places in self._slots:
+            filled = slot.fill(values[name])
+            for place in places:
+                copy[place] = filled
+        return copy
 
 
 def message(
@@ -169,6 +191,8 @@ def _qp_text(octets: bytes, *, is_last: bool) -> bytes:
 def _qp_line(octets: bytes, *, hard_end: bool) -> bytes:
     """One line as quoted-printable, broken softly where it is too long (F-10)."""
     if _AS_IT_IS.fullmatch(octets):
+        if len(octets) <= QP_ROOM:
+            return _guarded(octets)
         cut = (octets[start : start + QP_ROOM] for start in range(0, len(octets), QP_ROOM))
         return b"=\r\n".join(map(_guarded, cut))
     coded = [_QP[octet] for octet in octets]
@@ -214,5 +238,5 @@ def _base64(texts: list[bytes], slots: list[Mark]) -> Iterator[bytes | Slot]:
 
 
 def _base64_lines(octets: bytes) -> bytes:
-    lines = (octets[start : start + B64_OCTETS] for start in range(0, len(octets), B64_OCTETS))
-    return b"".join(base64.b64encode(line) + CRLF for line in lines)
+    lines = [octets[start : start + B64_OCTETS] for start in range(0, len(octets), B64_OCTETS)]
+    return b"".join([binascii.b2a_base64(line, newline=False) + CRLF for line in lines])

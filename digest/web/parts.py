@@ -12,6 +12,7 @@ from litestar.types import ControllerRouterHandler
 
 from digest.mail.outbox import LedgerOutbox
 from digest.mail.render import Renderer
+from digest.mail.slices import Enqueue
 from digest.settings import Newsletter, Settings
 from digest.web.throttle import Throttle
 from subscribers.db import Database
@@ -39,6 +40,8 @@ class Parts:
     clock: Callable[[], dt.datetime]
     unready: Callable[[], str | None] = lambda: None
     """Why the database cannot be worked with (its schema is not ours), in a sentence; none when it can."""
+    enqueue: Enqueue | None = None
+    """Hands a frozen issue's slices to the queue."""
     throttle: Throttle = field(default_factory=Throttle)
 
     @property

@@ -18,9 +18,9 @@ from digest.issues import control
 from digest.issues.outcomes import Done, Refused
 from digest.issues.resolve import GIVE_UP_AFTER, OpenOne, leave, open_ones, resend
 from digest.mail import ledger
+from digest.mail.issue_work import mailing_of, wire_digest
 from digest.mail.replies import Outcome
 from digest.mail.report_purge import KEEP, purge
-from digest.mail.same import mailing_of, wire_digest
 from digest.models import Delivery, DeliveryState, Issue, IssueState, LogEntry
 from digest.settings import Mailbox
 from subscribers.db import Database
@@ -60,12 +60,12 @@ class Room(House):
         with self.database.write() as session:
             options = [undefer(Issue.rendered_subject), undefer(Issue.rendered_text), undefer(Issue.rendered_html)]
             issue = session.get_one(Issue, self.issue_id, options=options)
-            issue.wire_digest = wire_digest(mailing_of(issue, self.newsletter, self.links))
+            issue.wire_digest = wire_digest(mailing_of(issue, self.newsletter, self.links, None))
         self.send()
         assert self.open == [self.delivery(number) for number in SILENT]
 
     def send(self) -> None:
-        asyncio.run(self.worker(self.relay.port).send_issue(self.issue_id, self.newsletter.slug, asyncio.Event()))
+        asyncio.run(self.worker(self.relay.port).send_issue(self.issue_id, asyncio.Event()))
 
     def delivery(self, reader: int) -> int:
         with self.database.read() as session:
@@ -339,10 +339,10 @@ def test_the_digest_is_the_same_whenever_it_is_made(room: Room) -> None:
     with room.database.read() as session:
         options = [undefer(Issue.rendered_subject), undefer(Issue.rendered_text), undefer(Issue.rendered_html)]
         issue = session.get_one(Issue, room.issue_id, options=options)
-    found = {wire_digest(mailing_of(issue, room.newsletter, room.links)) for _ in range(3)}
+    found = {wire_digest(mailing_of(issue, room.newsletter, room.links, None)) for _ in range(3)}
     assert len(found) == 1
     assert len(found.pop()) == 32
-    mailing = mailing_of(issue, room.newsletter, room.links)
+    mailing = mailing_of(issue, room.newsletter, room.links, None)
     assert wire_digest(mailing) != wire_digest(replace(mailing, domain="other.example.org"))
 
 

@@ -31,6 +31,7 @@ from digest.models import DeliveryState as D
         (Stage.RCPT, 421, "closing", D.DEFERRED, Scope.SENDER),
         (Stage.RCPT, 530, "5.7.0 log in first", D.DEFERRED, Scope.RELAY),
         (Stage.DATA, 503, "5.5.1 no valid recipient", D.DEFERRED, Scope.RELAY),
+        (Stage.RCPT, 555, "5.5.4 NOTIFY is not known here", D.DEFERRED, Scope.RELAY),
         (Stage.MAIL, 550, "5.7.1 not you", D.DEFERRED, Scope.RELAY),
         (Stage.CONNECT, 535, "5.7.8 bad password", D.DEFERRED, Scope.RELAY),
     ],

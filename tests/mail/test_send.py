@@ -7,13 +7,16 @@ import pytest
 import sqlalchemy as sa
 
 from digest.mail import ledger
-from digest.mail.ledger import Claim, take_lease
-from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT
+from digest.mail.course import Run
+from digest.mail.issue_work import IssueWork
+from digest.mail.leases import Claim, take_lease
 from digest.mail.providers import Provider
+from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT
 from digest.mail.replies import Outcome
-from digest.mail.send import Engine, Run
+from digest.mail.send import Engine
+from digest.mail.slices import Slice
 from digest.mail.smtp import Envelope
-from digest.mail.work import Copy, IssueWork
+from digest.mail.work import Copy
 from digest.models import Delivery, DeliveryState, Issue, IssueState, Lease, LogEntry
 from subscribers.db import Database
 from subscribers.models import Subscriber, Subscription
@@ -84,13 +87,13 @@ def test_two_senders_that_both_think_they_have_the_right_still_send_once(databas
     house = House(database)
     house.readers(1)
     issue = house.issue()
-    take_lease(database, Claim(f"issue {issue}", "one"), house.now, dt.timedelta(minutes=1))
+    take_lease(database, Claim(Slice(issue, 0).lease, "one"), house.now, dt.timedelta(minutes=1))
     with database.read() as session:
         which = session.scalars(sa.select(Delivery.id)).one()
     won = []
     for owner in ("one", "one", "two"):
         with database.write() as session:
-            won.append(ledger.intend(session, [which], Claim(f"issue {issue}", owner), house.now))
+            won.append(ledger.intend(session, [which], Claim(Slice(issue, 0).lease, owner), house.now))
     assert won == [{which}, set(), set()]
 
 
@@ -295,7 +298,7 @@ def test_what_a_dead_sender_left_uncertain_is_named_and_not_sent_again(database:
     house = House(database)
     house.readers(4)
     issue = house.issue()
-    claim = Claim(f"issue {issue}", "dead")
+    claim = Claim(Slice(issue, 0).lease, "dead")
     take_lease(database, claim, house.now, dt.timedelta(minutes=1))
     with database.write() as session:
         which = session.scalars(sa.select(Delivery.id).order_by(Delivery.id)).first()
@@ -318,12 +321,12 @@ def test_a_late_answer_settles_what_was_called_unknown(database: Database) -> No
     house = House(database)
     house.readers(1)
     issue = house.issue()
-    claim = Claim(f"issue {issue}", "frozen")
+    claim = Claim(Slice(issue, 0).lease, "frozen")
     take_lease(database, claim, house.now, dt.timedelta(minutes=1))
     with database.write() as session:
         which = session.scalars(sa.select(Delivery.id)).one()
         ledger.intend(session, [which], claim, house.now)
-        ledger.recover(session, issue_id=issue, now=house.now)
+        ledger.recover(session, ledger.of_issue(issue), house.now)
     with database.write() as session:
         # "Try again" comes too late: by now the books may be closed.
         ledger.settle(session, [result(which, DeliveryState.DEFERRED, committed=True)], house.now)
@@ -338,7 +341,7 @@ def test_one_who_lost_the_right_to_send_cannot_touch_what_another_committed(data
     house = House(database)
     house.readers(1)
     issue = house.issue()
-    claim = Claim(f"issue {issue}", "two")
+    claim = Claim(Slice(issue, 0).lease, "two")
     take_lease(database, claim, house.now, dt.timedelta(minutes=1))
     with database.write() as session:
         which = session.scalars(sa.select(Delivery.id)).one()
@@ -445,7 +448,7 @@ def test_the_books_of_a_cancelled_issue_close_too(database: Database) -> None:
     house = House(database)
     house.readers(5)
     issue = house.issue()
-    claim = Claim(f"issue {issue}", "dead")
+    claim = Claim(Slice(issue, 0).lease, "dead")
     take_lease(database, claim, house.now, dt.timedelta(minutes=1))
     with database.write() as session:
         first = session.scalars(sa.select(Delivery.id).order_by(Delivery.id)).first()
@@ -513,22 +516,23 @@ def test_a_letter_does_not_wait_for_another_ones_relay(database: Database) -> No
 
 def test_no_address_shows_in_a_copy_or_a_reader(sqlite_database: Database) -> None:
     envelope = Envelope("digest@example.org", "secret@readers.example", 10)
-    copy = Copy(1, 0, Provider.OTHER, envelope, lambda: [b"secret@readers.example"])
+    copy = Copy(1, 0, Provider.OTHER, envelope, [b"secret@readers.example"])
     assert "secret" not in repr(copy)
 
 
-def test_a_fault_that_names_a_reader_leaves_no_name_in_the_database(database: Database) -> None:
+def test_a_fault_that_names_a_reader_leaves_no_name_in_the_database(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a fault says may hold what it failed on; it was once stored whole as the reason of the pause (promise 4)."""
     house = House(database)
     house.readers(2)
     issue = house.issue()
-    worker = house.worker(1)
 
-    async def fail(*_: object) -> Run | None:
+    def fail(*_: object) -> bool:
         raise ExceptionGroup("lanes", [RuntimeError("cannot do it for canary-4711@readers.example")])
 
-    object.__setattr__(worker, "send_issue", fail)
-    asyncio.run(worker.send_issues(asyncio.Event()))
+    monkeypatch.setattr(IssueWork, "begin", fail)
+    asyncio.run(house.worker(1).send_issues(asyncio.Event()))
     assert house.issue_state(issue) is IssueState.PAUSED
     with database.read() as session:
         stored = repr([session.get_one(Issue, issue).hold_reason, *session.scalars(sa.select(LogEntry.detail))])

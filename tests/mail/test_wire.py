@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import hmac
 import re
 from email.message import EmailMessage
 
@@ -13,7 +14,7 @@ from digest.mail import selftest, strict
 from digest.mail.compose import NOBODY, issue_mailing, letter_mailing
 from digest.mail.headers import unstructured
 from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, Rendered
-from digest.mail.wire import Mark, Part, Slot, clean_lines, fill, message, transfer_encoding
+from digest.mail.wire import Form, Mark, Part, Slot, clean_lines, message, transfer_encoding
 from digest.settings import Mailbox, Newsletter, Source
 from subscribers.tokens import Links
 
@@ -81,7 +82,7 @@ def test_a_slot_in_base64_changes_nothing_around_it(before: bytes, length: int, 
     text = "ص" * 40 + before.hex() + "@@X@@" + after.hex() + "ص" * 40
     segments = message((), (Part("plain", text),), (Mark("@@X@@", "x", length),), "fa")
     assert any(isinstance(part, Slot) and part.encoding == "base64" for part in segments)
-    raw = b"".join(fill(segments, {"x": b"v" * length}))
+    raw = b"".join(Form(segments).fill({"x": b"v" * length}))
     (part,) = parsed(raw).iter_parts()
     assert part.get_content().replace("\r\n", "\n") == text.replace("@@X@@", "v" * length) + "\n"
 
@@ -94,6 +95,19 @@ def test_two_readers_copies_differ_only_in_the_slots() -> None:
     assert all(shared)
     assert b"2@example.org" not in b"".join(one)
     assert mailing.copy("1@example.org", b"\1" * 16, b"\1" * 16) == one
+
+
+def test_a_message_id_is_the_same_for_ever_so_that_a_resend_can_be_known() -> None:
+    opaque = hmac.digest(LINKS.key, b"message-id\0" + NOBODY, "sha256")[:16].hex()
+    assert f"\r\nMessage-ID: <{opaque}@example.org>\r\n".encode() in issue()
+
+
+@given(length=st.integers(1, 300))
+def test_a_link_of_any_length_is_folded_and_read_as_it_was(length: int) -> None:
+    segments = message((), (Part("plain", "a\n@@X@@\nb"),), (Mark("@@X@@", "x", length),), "en")
+    link = (b"https://example.org/.From " * 12)[:length].rstrip() or b"h"
+    (part,) = parsed(b"".join(Form(segments).fill({"x": link}))).iter_parts()
+    assert part.get_content().replace("\r\n", "\n") == f"a\n{link.decode()}\nb\n"
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,12 @@ from digest.issues.draft import Drafted, draft
 from digest.issues.outcomes import Done
 from digest.issues.plan import tick
 from digest.issues.publish import Published, publish
+from digest.mail.issue_work import IssueWork, Mailings
+from digest.mail.lanes import Lanes
 from digest.mail.ledger import equation
-from digest.mail.work import IssueWork
+from digest.mail.pace import Rates
+from digest.mail.slices import Slice
+from digest.mail.work import Gate
 from digest.models import Issue, IssueState, Item, Post
 from digest.web.accounts import add_user
 from tests.newsroom import Newsroom, first_link, get, newsroom, post
@@ -99,15 +103,19 @@ def test_a_thursday(tmp_path: Path, database_url: str) -> None:
 def leave(room: Newsroom, reader: str) -> None:
     """Leave by one click, as a mailbox provider does it for its user: RFC 8058."""
     work = IssueWork(
-        room.house.database, room.house.vault, room.house.newsletter("watchdog"), room.house.service.links, 1
+        room.house.database,
+        room.house.vault,
+        room.house.newsletter("watchdog"),
+        Mailings(room.house.service.links, {}),
+        Slice(1, 0),
     )
-    work.begin(room.clock())
+    work.begin(room.clock(), Gate(Lanes(1000), Rates()))
     # The link is the one that stands in the copy which this reader is about to get.
     copies = []
     while (copy := room.loop.run_until_complete(work.next(room.clock()))) is not None:
         copies.append(copy)
     (mine,) = [copy for copy in copies if copy.envelope.recipient == reader]
-    link = re.search(rb"<(http://[^>]+/u/[^>]+)>", b"".join(mine.segments()))
+    link = re.search(rb"<(http://[^>]+/u/[^>]+)>", b"".join(mine.segments))
     assert link is not None
     assert get(link[1].decode())[0] == 200
     assert post(link[1].decode(), {"List-Unsubscribe": "One-Click"})[0] == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hmac
 import re
 import secrets
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from subscribers.tokens import (
     Links,
+    Mac,
     NeverToken,
     Purpose,
     button_token,
@@ -48,6 +50,13 @@ def test_a_subscription_token_has_43_characters_and_names_its_subscription(publi
 
 def test_a_token_is_the_same_for_ever_so_that_old_issues_keep_working() -> None:
     assert subscription_token(KEY, Purpose.LEAVE, ID) == "ZGVmZ2hpamtsbW5vcHFyc0rNKCH0UTH4umWf4FZIfco"
+
+
+@given(st.binary(max_size=130), st.binary(max_size=80), st.lists(st.binary(max_size=80), min_size=1, max_size=3))
+def test_a_mac_that_is_made_ready_once_is_the_same_hmac(key: bytes, prefix: bytes, payloads: list[bytes]) -> None:
+    mac = Mac(key, prefix)
+    for payload in payloads:
+        assert mac.digest(payload) == hmac.digest(key, prefix + payload, "sha256")
 
 
 @pytest.mark.parametrize("purpose", [one for one in Purpose if one is not Purpose.LEAVE])
@@ -106,4 +115,6 @@ def test_links_begin_with_the_configured_base() -> None:
     assert links.manage(ID) == f"https://digest.example.org/manage/{subscription_token(KEY, Purpose.MANAGE, ID)}"
     assert links.never(KEY, KEY) == f"https://digest.example.org/never/{never_token(KEY, KEY, KEY)}"
     assert links.confirm("abc") == "https://digest.example.org/confirm/abc"
+    assert links.leave(ID) == links.leave_with(links.leave_token(ID))
     assert repr(KEY)[2:12] not in repr(links)
+    assert links == Links("https://digest.example.org", KEY)

@@ -60,6 +60,7 @@ def _send(parts: Parts, request: Request[Any, Any, Any]) -> Response[Any]:
             parts.clock(),
             who=visitor_of(request).name,
             at_once=True,
+            enqueue=parts.enqueue,
         )
         if not isinstance(out, Refused):
             return back(request, "sending")

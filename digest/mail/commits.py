@@ -1,0 +1,144 @@
+"""Group commit: the one writer of a sender. What gathers while one commit runs goes into the next (DESIGN 4.3)."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from digest.mail import ledger
+from digest.mail.leases import Claim, has_lease
+from digest.mail.ledger import Result, Verdict
+from subscribers.db import Database
+
+
+@dataclass(frozen=True)
+class _Intent:
+    """Somebody's wish to send the final dot of a delivery."""
+
+    delivery_id: int
+    claim: Claim
+    answer: asyncio.Future[Verdict]
+
+
+@dataclass
+class _Gathered:
+    """What connections have handed over since the last commit."""
+
+    intents: list[_Intent] = field(default_factory=list)
+    outcomes: list[tuple[Result, asyncio.Future[None]]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.intents or self.outcomes)
+
+
+class Commits:
+    """Writes intents before the dot and outcomes after the answer, each durable when its future is done."""
+
+    def __init__(self, database: Database, clock: Callable[[], dt.datetime]) -> None:
+        self._database = database
+        self._clock = clock
+        self._gathered = _Gathered()
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+        # A thread of its own: no other work may stand between a connection and its right to send.
+        self._thread = ThreadPoolExecutor(1, "commits")
+
+    async def __aenter__(self) -> Commits:
+        self._task = asyncio.create_task(self._run(), name="commits")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._closing = True
+        self._wake.set()
+        if self._task:
+            await self._task
+        self._thread.shutdown()
+
+    async def intend(self, delivery_id: int, claim: Claim) -> Verdict:
+        """Ask to send the final dot of a delivery; on GO the intent is durable, and so is what was recorded before."""
+        intent = _Intent(delivery_id, claim, self._loop.create_future())
+        self._gathered.intents.append(intent)
+        self._hand_over()
+        return await intent.answer
+
+    def record(self, result: Result) -> asyncio.Future[None]:
+        """Hand over an outcome; it is durable when the future is done."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._gathered.outcomes.append((result, future))
+        self._hand_over()
+        return future
+
+    def _hand_over(self) -> None:
+        if self._task is None or self._task.done():
+            raise RuntimeError("the ledger is closed")
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while not (self._closing and not self._gathered):
+            await self._wake.wait()
+            self._wake.clear()
+            if batch := self._gathered:
+                self._gathered = _Gathered()
+                await self._commit(batch)
+                if self._gathered:
+                    self._wake.set()
+
+    async def _commit(self, batch: _Gathered) -> None:
+        try:
+            verdicts = await self._loop.run_in_executor(self._thread, self._write, batch)
+        except Exception as error:  # noqa: BLE001 -- whoever waits for this commit must learn why it failed.
+            _fail(batch, error)
+            return
+        for intent in batch.intents:
+            if not intent.answer.done():
+                intent.answer.set_result(verdicts[intent.delivery_id])
+        for _, outcome in batch.outcomes:
+            if not outcome.done():
+                outcome.set_result(None)
+
+    def _write(self, batch: _Gathered) -> dict[int, Verdict]:
+        now = self._clock()
+        wishes: dict[Claim, list[int]] = {}
+        for intent in batch.intents:
+            wishes.setdefault(intent.claim, []).append(intent.delivery_id)
+        verdicts: dict[int, Verdict] = {}
+        with self._database.write() as session:
+            results = [result for result, _ in batch.outcomes]
+            ledger.settle(session, results, now)
+            for result in results:
+                if result.rest_until:
+                    ledger.slow_down(session, result, now)
+            for claim, wished in wishes.items():
+                verdicts |= _judged(session, claim, wished, now)
+        return verdicts
+
+
+def _judged(session: Session, claim: Claim, wished: list[int], now: dt.datetime) -> dict[int, Verdict]:
+    """What becomes of the wishes under one claim."""
+    won = ledger.intend(session, wished, claim, now)
+    verdicts = dict.fromkeys(won, Verdict.GO)
+    if lost := [one for one in wished if one not in won]:
+        verdicts |= dict.fromkeys(lost, _why_not(session, claim, lost[0], now))
+    return verdicts
+
+
+def _why_not(session: Session, claim: Claim, delivery_id: int, now: dt.datetime) -> Verdict:
+    if not has_lease(session, claim, now):
+        return Verdict.LOST
+    return Verdict.HALT if ledger.is_halted(session, delivery_id) else Verdict.STOP
+
+
+def _fail(batch: _Gathered, error: Exception) -> None:
+    futures: list[asyncio.Future[Any]] = [intent.answer for intent in batch.intents]
+    futures += [future for _, future in batch.outcomes]
+    for future in futures:
+        if not future.done():
+            future.set_exception(error)

@@ -1,0 +1,52 @@
+"""The sender's loop of one process: letters at any time, and issues beside them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from digest.mail.course import Run
+from digest.mail.send import Engine, Sender
+from digest.queue import jobs, local
+from digest.queue.sending import Kit, Sending
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Sends what is due, in this process. Any number of them may run on one database.
+
+    A lease gives each piece of work to one of them at a time, and the ledger makes even a doubled one harmless.
+    """
+
+    kit: Kit
+    engine: Engine
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Send whatever becomes due until `stopping` is set; what is under way is then finished."""
+        async with self._sending() as sending:
+            serve = local.serve if self.kit.database.is_sqlite else jobs.serve
+            await serve(sending, stopping)
+
+    async def send_letters(self, stopping: asyncio.Event) -> Run | None:
+        """Send the letters that are due now. None where there are none, or somebody else is at it."""
+        async with self._sending() as sending:
+            return await sending.letters(stopping)
+
+    async def send_issues(self, stopping: asyncio.Event) -> Run | None:
+        """Send what is due now of the issues that go out. None where nothing was to be done."""
+        return await self._send(stopping, None)
+
+    async def send_issue(self, issue_id: int, stopping: asyncio.Event) -> Run | None:
+        """Send what is due now of one issue. None where nothing was, or somebody else is at it."""
+        return await self._send(stopping, issue_id)
+
+    async def _send(self, stopping: asyncio.Event, issue_id: int | None) -> Run | None:
+        async with self._sending() as sending:
+            return await local.Slices(sending, stopping, issue_id).until_done()
+
+    @asynccontextmanager
+    async def _sending(self) -> AsyncIterator[Sending]:
+        async with Sender(self.engine) as sender:
+            yield Sending(self.kit, sender)
