@@ -7,6 +7,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
 from digest.issues.plan import SLOW, URGENT, tick
+from digest.mail.report_purge import purge
 from digest.settings import Newsletter
 from digest.wiring import House
 
@@ -48,6 +49,19 @@ def tick_once(house: House, newsletter: Newsletter, kinds: tuple[type, ...]) -> 
 
 
 def tidy_once(house: House) -> None:
-    """Forget the sign-ups that were never confirmed (O-25)."""
-    removed = house.service.purge(house.clock())
-    log.info("tidied", unconfirmed=removed)
+    """Forget the sign-ups that were never confirmed (O-25), and of old issues everything but the counts (O-55)."""
+    try:
+        log.info("tidied", unconfirmed=house.service.purge(house.clock()))
+    except Exception:
+        log.exception("sign-ups that were never confirmed could not be removed")
+    try:
+        _purge_copies(house)
+    except Exception:
+        log.exception("old copies could not be purged to counts")
+
+
+def _purge_copies(house: House) -> None:
+    purged = purge(house.database, house.clock())
+    log.info("purged to counts", issues=list(purged.issues), copies=purged.deliveries, letters=purged.letters)
+    if purged.unclosed:
+        log.error("old issues whose books do not close are kept whole", issues=list(purged.unclosed))

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, undefer
 
 from digest.issues.publish import LETTER
 from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT
+from digest.mail.report_data import reached
 from digest.models import Delivery, DeliveryState, Issue, IssueState
 
 # An issue is public from its freeze on: the first reader may follow its link while the last is still being sent to.
@@ -93,7 +94,7 @@ def public_text(issue: Issue, home_url: str = "/") -> str:
 def _public(newsletter: str | None) -> sa.Select[Issue]:
     # Test copies are of the issue too, but went to editors.
     left = sa.exists().where(Delivery.issue_id == Issue.id, Delivery.letter == LETTER, Delivery.state.in_(OUT))
-    stopped = sa.and_(Issue.state == IssueState.CANCELLED, left)
+    stopped = sa.and_(Issue.state == IssueState.CANCELLED, sa.or_(left, reached()))
     query = sa.select(Issue).where(sa.or_(Issue.state.in_(PUBLIC), stopped), Issue.frozen_at.is_not(None))
     return query.where(Issue.newsletter == newsletter) if newsletter else query
 

@@ -34,6 +34,8 @@ class Step(enum.StrEnum):
     CANCEL = "cancel"
     FINISH = "finish"
     """The last delivery is settled: the sending room's step."""
+    REOPEN = "reopen"
+    """Copies whose outcome is unknown are sent again: `resolve`."""
 
 
 STEPS: dict[tuple[IssueState, Step], IssueState] = {
@@ -54,7 +56,12 @@ STEPS: dict[tuple[IssueState, Step], IssueState] = {
     (IssueState.SENDING, Step.CANCEL): IssueState.CANCELLED,
     (IssueState.PAUSED, Step.CANCEL): IssueState.CANCELLED,
     (IssueState.SENDING, Step.FINISH): IssueState.SENT,
+    (IssueState.SENT, Step.REOPEN): IssueState.SENDING,
+    (IssueState.PAUSED, Step.REOPEN): IssueState.SENDING,
+    (IssueState.SENDING, Step.REOPEN): IssueState.SENDING,
 }
+NOT_ASKED_FOR = frozenset({Step.FREEZE, Step.FINISH, Step.REOPEN})
+"""Steps that come of something else and have no button of their own."""
 
 STANDING = {
     IssueState.DRAFT: "is a draft",
@@ -145,6 +152,21 @@ def cancel(session: Session, issue_id: int, *, who: str, now: dt.datetime) -> Do
     return _take(session, issue, Step.CANCEL, who=who, now=now, detail=detail)
 
 
+def reopen(session: Session, issue_id: int, *, detail: str, who: str, now: dt.datetime) -> Done | Refused:
+    """Open the books of an issue once more, for copies that are sent again; `detail` says which, for the log.
+
+    One that was paused goes on: whoever waited gets at least a day more to be tried.
+    """
+    issue = _ready(session, issue_id, Step.REOPEN)
+    if isinstance(issue, Refused):
+        return issue
+    if issue.state is IssueState.PAUSED:
+        ledger.prolong(session, issue_id, now + AFTER_A_PAUSE)
+    issue.hold_reason, issue.finished_at = "", None
+    wake(session)
+    return _take(session, issue, Step.REOPEN, who=who, now=now, detail=detail)
+
+
 def locked(session: Session, issue_id: int) -> Issue | Refused:
     """The issue as it stands now, its row locked for this transaction."""
     # SQLite knows no row locks and needs none: `Database.write` holds its one write lock from the start.
@@ -171,7 +193,7 @@ def _ready(session: Session, issue_id: int, step: Step) -> Issue | Refused:
 def _refused(issue: Issue, step: Step) -> Refused | None:
     if (issue.state, step) in STEPS:
         return None
-    possible = sorted(step for state, step in STEPS if state is issue.state and step not in (Step.FREEZE, Step.FINISH))
+    possible = sorted(step for state, step in STEPS if state is issue.state and step not in NOT_ASKED_FOR)
     hint = f" What can be done now: {', '.join(possible)}." if possible else ""
     return Refused(f"Cannot {step} {issue.name}: it {STANDING[issue.state]}.{hint}")
 

@@ -7,23 +7,23 @@ database (the unique key of an issue, a conditional update, a locked row). Nothi
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from digest.issues import log
+from digest.issues import alarm, log
 from digest.issues.checks import IssueRenderer
 from digest.issues.control import hold, locked
 from digest.issues.draft import absorb_new_posts, draft, redraft
 from digest.issues.edit import OPEN
 from digest.issues.outcomes import Refused
 from digest.issues.publish import Published, publish
+from digest.issues.telling import Reminders, tell_all
 from digest.mail.slices import Enqueue
-from digest.models import Issue, IssueState, SourceState, User
+from digest.models import Issue, IssueState, SourceState
 from digest.settings import Newsletter
 from digest.weeks import Week
 from subscribers.db import Database
@@ -32,6 +32,13 @@ WHO = "planner"
 INTERVAL = dt.timedelta(hours=1)
 REMIND_BEFORE = dt.timedelta(hours=2)
 """Editors are reminded so long before the hour, and again at the hour."""
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """The sender has stopped an issue, and nobody was told yet."""
+
+    issue_id: int
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ class Draft:
     week: Week
 
 
-Intent = HoldTooLate | Publish | Remind | GatherNow | Draft
+Intent = Alarm | HoldTooLate | Publish | Remind | GatherNow | Draft
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,8 @@ class PlanState:
     """Every week that has an issue, whatever became of it."""
     gathered_at: dt.datetime | None = None
     """When every source had been tried last; none where one never was."""
+    stopped: tuple[int, ...] = ()
+    """The issues that the sender has paused and about which nobody was told."""
 
 
 def plan(
@@ -108,6 +117,7 @@ def plan(
     # A draft is made from what was read after the cut-off, else the window's last hour would be missing.
     gather = since is None or now - since >= interval or (cutoff is not None and since < cutoff)
     return (
+        *(Alarm(issue_id) for issue_id in state.stopped),
         *(intent for facts in state.open for intent in _of_issue(newsletter, now, facts)),
         *([GatherNow()] if gather else []),
         *([Draft(week)] if week else []),
@@ -183,22 +193,6 @@ def next_sends(newsletter: Newsletter, now: dt.datetime, count: int) -> tuple[Ne
     return tuple(found)
 
 
-class Reminders(Protocol):
-    """What is asked of `digest.mail.outbox.LedgerOutbox`."""
-
-    def post_to_user(
-        self,
-        session: Session,
-        *,
-        kind: str,
-        newsletter: str,
-        user_id: int,
-        context: Mapping[str, str],
-        now: dt.datetime,
-    ) -> None:
-        """Leave a letter to somebody of the newsroom, in the caller's transaction."""
-
-
 @dataclass(frozen=True)
 class Hands:
     """What a tick acts with."""
@@ -238,10 +232,11 @@ def snapshot(session: Session, newsletter: Newsletter) -> PlanState:
     )
     checked = [at for at in session.scalars(query) if at is not None]
     all_checked = len(checked) == len(set(urls))
-    return PlanState(tuple(map(_facts, standing)), weeks, min(checked) if all_checked else None)
+    gathered_at = min(checked) if all_checked else None
+    return PlanState(tuple(map(_facts, standing)), weeks, gathered_at, alarm.stopped(session, newsletter.slug))
 
 
-URGENT: tuple[type, ...] = (HoldTooLate, Publish, Remind)
+URGENT: tuple[type, ...] = (Alarm, HoldTooLate, Publish, Remind)
 SLOW: tuple[type, ...] = (GatherNow, Draft)
 """What may wait for slow sources: it is ticked apart, so that nothing is late because of it."""
 
@@ -265,6 +260,8 @@ def _try(hands: Hands, newsletter: Newsletter, intent: Intent, now: dt.datetime)
 
 def _act(hands: Hands, newsletter: Newsletter, intent: Intent, now: dt.datetime) -> Act:
     match intent:
+        case Alarm(issue_id):
+            return Act(intent, _alarm(hands, newsletter, issue_id, now))
         case HoldTooLate(issue_id):
             return Act(intent, _hold_late(hands, newsletter, issue_id, now))
         case Publish(issue_id):
@@ -324,6 +321,18 @@ def _held(hands: Hands, session: Session, newsletter: Newsletter, issue_id: int,
     return f"{issue.name} is held. {reason}"
 
 
+def _alarm(hands: Hands, newsletter: Newsletter, issue_id: int, now: dt.datetime) -> str:
+    hands.prepare()
+    with hands.database.write() as session:
+        issue = locked(session, issue_id)  # Of two ticks at once the second finds that it was told.
+        if isinstance(issue, Refused) or issue_id not in alarm.stopped(session, newsletter.slug):
+            return ""
+        context = alarm.context(session, issue, newsletter, hands.base_url)
+        told = tell_all(session, hands.reminders, newsletter, alarm.LETTER, context, now)
+        log.append(session, at=now, who=WHO, action=alarm.ACTION, about=issue.name, detail=f"{told} people")
+        return f"{issue.name} was stopped by the sender; {told} people are told"
+
+
 def _remind(hands: Hands, newsletter: Newsletter, issue_id: int, mark: dt.datetime, now: dt.datetime) -> str:
     hands.prepare()
     with hands.database.write() as session:
@@ -338,7 +347,6 @@ def _remind(hands: Hands, newsletter: Newsletter, issue_id: int, mark: dt.dateti
 
 def _tell(hands: Hands, session: Session, newsletter: Newsletter, issue: Issue, now: dt.datetime) -> int:
     """Leave a reminder for everybody of the newsroom who has an address; returns how many."""
-    users = session.scalars(sa.select(User.id).where(User.address_sealed.is_not(None))).all()
     local = issue.send_at.astimezone(newsletter.timezone)
     context = {
         "newsletter_title": newsletter.title,
@@ -349,12 +357,9 @@ def _tell(hands: Hands, session: Session, newsletter: Newsletter, issue: Issue, 
         "desk_url": f"{hands.base_url}/desk/issues/{issue.name}",
         "reasons": issue.hold_reason,
     }
-    for user_id in users:
-        hands.reminders.post_to_user(
-            session, kind="reminder", newsletter=newsletter.slug, user_id=user_id, context=context, now=now
-        )
-    log.append(session, at=now, who=WHO, action="remind", about=issue.name, detail=f"{len(users)} editors")
-    return len(users)
+    told = tell_all(session, hands.reminders, newsletter, "reminder", context, now)
+    log.append(session, at=now, who=WHO, action="remind", about=issue.name, detail=f"{told} editors")
+    return told
 
 
 def _gather(hands: Hands, newsletter: Newsletter, intent: Intent, now: dt.datetime) -> Act:

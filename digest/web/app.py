@@ -14,6 +14,7 @@ from digest.web.desk.issues import list_routes
 from digest.web.desk.login import login_routes
 from digest.web.desk.preview import preview_routes
 from digest.web.desk.proof import proof_routes
+from digest.web.desk.report import report_routes
 from digest.web.desk.sending import sending_routes
 from digest.web.door import Door, Doorkeeper, rule
 from digest.web.form import MOST_BYTES
@@ -44,6 +45,7 @@ def create_app(parts: Parts) -> Litestar:
         *sending_routes(parts),
         *preview_routes(parts),
         *proof_routes(parts),
+        *report_routes(parts),
     ]
     others: list[ControllerRouterHandler] = [*archive_routes(parts), *ops_routes(parts), _static(parts)]
     everything = [public, *desk, *others]

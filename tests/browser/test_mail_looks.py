@@ -215,6 +215,17 @@ LETTERS: dict[str, dict[str, object]] = {
         "desk_url": "https://digest.example.org/desk/",
         "reasons": ["The blog could not be read."],
     },
+    "stopped": {
+        "issue_name": "watchdog/2026-W47",
+        "stopped_at_local": "2026-11-19 10:04 (Europe/Prague)",
+        "accepted": "8,120",
+        "audience": "12,400",
+        "waiting": "4,277",
+        "unknown": "3",
+        "report_url": "https://digest.example.org/desk/issues/watchdog/2026-W47/report",
+        "desk_url": "https://digest.example.org/desk/issues/watchdog/2026-W47",
+        "reasons": ["10 copies in a row were refused alike: 550 5.7.1 Message rejected as unsolicited"],
+    },
 }
 
 

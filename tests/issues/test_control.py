@@ -20,7 +20,9 @@ DOORS: dict[Step, Callable[..., Done | Refused]] = {
     Step.PAUSE: control.pause,
     Step.RESUME: control.resume,
     Step.CANCEL: control.cancel,
+    Step.REOPEN: control.reopen,
 }
+MORE: dict[Step, dict[str, str]] = {Step.HOLD: {"reason": "a doubt"}, Step.REOPEN: {"detail": "delivery 7"}}
 REPEATED = (IssueState.APPROVED, Step.APPROVE)
 """Approving twice is no step and no mistake."""
 
@@ -36,7 +38,7 @@ def do(house: House, change: Callable[..., Done | Refused], *args: object, **val
 
 
 def take(house: House, step: Step, issue_id: int) -> Done | Refused:
-    return do(house, DOORS[step], issue_id, **({"reason": "a doubt"} if step is Step.HOLD else {}))
+    return do(house, DOORS[step], issue_id, **MORE.get(step, {}))
 
 
 def test_a_step_is_taken_exactly_where_it_is_legal(thursday: House, issue_id: int) -> None:
@@ -55,9 +57,13 @@ def test_a_step_is_taken_exactly_where_it_is_legal(thursday: House, issue_id: in
             assert len(thursday.log()) == logged
 
 
-def test_every_state_can_be_named_and_sent_and_cancelled_are_final() -> None:
+def test_every_state_can_be_named_and_cancelled_is_final() -> None:
     assert set(STANDING) == set(IssueState)
-    assert {state for state, _ in STEPS} == set(IssueState) - {IssueState.SENT, IssueState.CANCELLED}
+    assert {state for state, _ in STEPS} == set(IssueState) - {IssueState.CANCELLED}
+
+
+def test_a_sent_issue_is_opened_again_for_a_resend_alone() -> None:
+    assert [step for state, step in STEPS if state is IssueState.SENT] == [Step.REOPEN]
 
 
 def test_an_approval_names_who_and_when_and_of_which_revision(thursday: House, issue_id: int) -> None:

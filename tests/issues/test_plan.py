@@ -11,10 +11,12 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digest.issues import control, edit
+from digest.issues import alarm, control, edit
 from digest.issues.outcomes import Done
 from digest.issues.plan import (
+    URGENT,
     Act,
+    Alarm,
     Draft,
     GatherNow,
     Hands,
@@ -28,6 +30,7 @@ from digest.issues.plan import (
     snapshot,
     tick,
 )
+from digest.mail import ledger
 from digest.mail.outbox import LedgerOutbox
 from digest.models import Delivery, IssueState, User
 from digest.settings import Newsletter
@@ -331,3 +334,105 @@ def test_the_state_knows_when_a_source_was_never_tried(room: Newsroom) -> None:
     room.source(MAIN, checked_at=THURSDAY - HOUR)
     with room.database.read() as session:
         assert snapshot(session, room.newsletter).gathered_at == THURSDAY - HOUR
+
+
+# ---- the sender has stopped
+
+
+def sending(room: Newsroom) -> int:
+    room.tick(CUTOFF)
+    issue_id = room.issue_id
+    room.approve(issue_id, CUTOFF)
+    room.tick(SEND)
+    return issue_id
+
+
+def stop(room: Newsroom, issue_id: int, now: dt.datetime, reason: str = "550 5.7.1 ten times in a row") -> None:
+    with room.database.write() as session:
+        ledger.pause(session, issue_id, reason, now)
+
+
+def alarms(room: Newsroom) -> int:
+    with room.database.read() as session:
+        return session.scalar(sa.select(sa.func.count()).where(Delivery.letter == "stopped")) or 0
+
+
+def test_an_alarm_comes_first() -> None:
+    approved = replace(state(IssueState.APPROVED, approved_at=SEND), stopped=(3,))
+    assert plan(NEWSLETTER, SEND, approved) == (Alarm(3), Publish(7))
+    assert Alarm in URGENT
+
+
+def test_everybody_with_an_address_is_told_once_that_the_sender_has_stopped(room: Newsroom) -> None:
+    issue_id = sending(room)
+    assert "Alarm" not in kinds(room.tick(SEND + SECOND))
+    stop(room, issue_id, SEND + SECOND)
+    acts = room.tick(SEND + 2 * SECOND)
+    assert acts[0].said == "watchdog/2026-W47 was stopped by the sender; 2 people are told"
+    assert alarms(room) == 2
+    assert "Alarm" not in kinds(room.tick(SEND + HOUR))
+    assert alarms(room) == 2
+
+
+def test_every_new_stop_is_told_and_a_pause_by_a_person_is_not(room: Newsroom) -> None:
+    issue_id = sending(room)
+    stop(room, issue_id, SEND + SECOND)
+    room.tick(SEND + 2 * SECOND)
+    by: dict[str, Any] = {"who": "Ada", "now": SEND + HOUR}
+    with room.database.write() as session:
+        assert isinstance(control.resume(session, issue_id, **by), Done)
+        assert isinstance(control.pause(session, issue_id, **by), Done)
+    room.tick(SEND + HOUR)
+    assert alarms(room) == 2
+    with room.database.write() as session:
+        assert isinstance(control.resume(session, issue_id, **by), Done)
+    stop(room, issue_id, SEND + 2 * HOUR)
+    room.tick(SEND + 2 * HOUR)
+    assert alarms(room) == 4
+
+
+def test_what_goes_on_before_anybody_was_told_is_not_told(room: Newsroom) -> None:
+    issue_id = sending(room)
+    stop(room, issue_id, SEND + SECOND)
+    with room.database.read() as session:
+        assert snapshot(session, room.newsletter).stopped == (issue_id,)
+    with room.database.write() as session:
+        assert isinstance(control.resume(session, issue_id, who="Ada", now=SEND + SECOND), Done)
+    room.tick(SEND + 2 * SECOND)
+    assert alarms(room) == 0
+
+
+def test_ticks_at_once_tell_of_a_stop_once(room: Newsroom) -> None:
+    issue_id = sending(room)
+    stop(room, issue_id, SEND + SECOND)
+    together = Barrier(3)
+
+    def work(_: int) -> list[str]:
+        together.wait()
+        return kinds(room.tick(SEND + 2 * SECOND))
+
+    with ThreadPoolExecutor(3) as pool:
+        said = [kind for found in pool.map(work, range(3)) for kind in found]
+    assert said.count("Alarm") == 1
+    assert alarms(room) == 2
+
+
+def test_the_letter_says_why_how_it_stands_and_what_to_do(room: Newsroom) -> None:
+    issue_id = sending(room)
+    stop(room, issue_id, SEND + SECOND, "550 5.7.1 refused\nten times in a row")
+    with room.database.read() as session:
+        said = alarm.context(session, room.issue(issue_id), room.newsletter, BASE_URL)
+    letter = templates().letter("stopped", {**said, "publisher": ""})
+    assert letter.subject == "Watchdog: sending of watchdog/2026-W47 has stopped"
+    for part in (letter.text, letter.html):
+        for words in (
+            "550 5.7.1 refused",
+            "ten times in a row",
+            "0 of 3 readers have it, 3 still wait.",
+            "2026-11-19 10:00 (Europe/Prague)",
+            "digest status watchdog/2026-W47",
+            "digest resume watchdog/2026-W47",
+            f"{BASE_URL}/desk/issues/watchdog/2026-W47/report",
+        ):
+            assert words in part
+        assert "nobody knows" not in part

@@ -14,7 +14,8 @@ from litestar.params import FromPath
 from sqlalchemy.orm import Session
 
 from digest.issues.draft import draft
-from digest.models import Delivery, DeliveryState, Issue, IssueState, Item, SourceState
+from digest.mail.report_data import books
+from digest.models import Issue, IssueState, Item, SourceState
 from digest.settings import Newsletter
 from digest.web.desk.page import count_of, desk_page, local_time, see, span, until, utc_time
 from digest.web.desk.words import STATES
@@ -139,17 +140,11 @@ def _holds(session: Session, issue: Issue) -> str:
         stories = count_of(inside, "story", "stories")
         approved = f", approved by {issue.approved_by}" if issue.approved_by else ""
         return f"{stories}{f' of {offered}' if offered > inside else ''}{approved}"
-    accepted = _count(
-        session,
-        Delivery,
-        Delivery.issue_id == issue.id,
-        Delivery.letter == "issue",
-        Delivery.state == DeliveryState.ACCEPTED,
-    )
+    accepted = books(session, issue.id).accepted
     return f"{accepted:,} of {count_of(issue.audience, 'reader', 'readers')} reached"
 
 
-def _count(session: Session, table: type[Item | Delivery], *where: sa.ColumnExpressionArgument[bool]) -> int:
+def _count(session: Session, table: type[Item], *where: sa.ColumnExpressionArgument[bool]) -> int:
     return session.scalar(sa.select(sa.func.count()).select_from(table).where(*where)) or 0
 
 

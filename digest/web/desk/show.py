@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session, selectinload
 from digest.issues.edit import OPEN, reading_order
 from digest.issues.outcomes import Finding
 from digest.issues.select import PREHEADER_LIMITS, SUBJECT_AIM, SUBJECT_LIMIT
-from digest.mail.ledger import Equation, equation
+from digest.mail.ledger import Equation
+from digest.mail.report_data import books
 from digest.models import Issue, Item, LogEntry
 from digest.settings import Newsletter
 from digest.web.accounts import publishers
@@ -169,7 +170,7 @@ def issue_page(
         included=sum(item.included for item in issue.items),
         total=len(issue.items),
         findings=tuple(findings),
-        equation=equation(session, issue.id),
+        equation=books(session, issue.id),
         log=_history(session, issue, newsletter),
         publishers=publishers(session),
     )

@@ -51,6 +51,10 @@ ACTIONS: Mapping[str, str] = {
     "resume": "resumed",
     "cancel": "cancelled",
     "finish": "finished sending",
+    "reopen": "sent unknown copies again",
+    "resolve": "settled unknown copies",
+    "alarm": "told the newsroom that sending stopped",
+    "slow": "slowed down",
     "test-send": "sent a test copy",
     "offer": "offered newer stories",
 }
