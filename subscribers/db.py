@@ -22,6 +22,13 @@ NAMES = {
 }
 
 
+IDLE_IN_TRANSACTION = 40.0
+"""Seconds after which PostgreSQL ends the session of a process that stands still in the middle of a transaction.
+
+A frozen machine would else keep its locks, and whoever takes its work over (a minute later) would wait for it for ever.
+"""
+
+
 class Base(DeclarativeBase):
     """Every table of the project, the people's and the issues'."""
 
@@ -111,11 +118,18 @@ def with_driver(url: str | URL) -> URL:
 def _engine(url: URL) -> Engine:
     # Parameters are kept out of errors: what was typed into a form must not end up in a log (O-53).
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        engine = sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        event.listen(engine, "connect", _prepare_postgresql)
+        return engine
     engine = sa.create_engine(url, connect_args={"timeout": 30}, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    connection.execute(f"SET idle_in_transaction_session_timeout = {int(IDLE_IN_TRANSACTION * 1000)}")
+    connection.commit()
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -17,7 +17,8 @@ from digest.issues.outcomes import Done, Refused
 from digest.issues.publish import publish
 from digest.mail import selftest
 from digest.mail.course import Run
-from digest.mail.ledger import Equation, equation
+from digest.mail.ledger import Equation
+from digest.mail.report_data import books as books_of
 from digest.models import Delivery, DeliveryState, Issue, IssueState
 from digest.queue import jobs
 from digest.queue.worker import Worker
@@ -139,12 +140,12 @@ def status(issue: IssueName = None, as_json: Json = False) -> None:
     _print_equation(found.name, found.state, books)
     if found.hold_reason:
         say(f"why: {indented(found.hold_reason)}")
-    _print_unknown(built, found.id)
+    _print_unknown(built, found.id, found.name)
 
 
 def _books(built: House, issue_id: int) -> Equation:
     with built.database.read() as session:
-        return equation(session, issue_id)
+        return books_of(session, issue_id)
 
 
 def _state(built: House, issue_id: int) -> IssueState:
@@ -163,16 +164,18 @@ def _print_equation(name: str, state: IssueState, books: Equation) -> None:
         say(f"  under way: {books.queued} queued, {books.deferred} deferred, {books.committing} committing")
 
 
-def _print_unknown(built: House, issue_id: int) -> None:
+def _print_unknown(built: House, issue_id: int, name: str) -> None:
     which = (Delivery.issue_id == issue_id, Delivery.letter == "issue", Delivery.state == DeliveryState.UNKNOWN)
+    columns = (Delivery.id, Delivery.subscriber_id, Delivery.settled_at, Delivery.reply)
+    standing = sa.select(*columns).where(*which, Delivery.resolved_at.is_(None))
+    resolved = sa.select(sa.func.count()).where(*which, Delivery.resolved_at.is_not(None))
     with built.database.read() as session:
-        rows = session.execute(
-            sa.select(Delivery.id, Delivery.subscriber_id, Delivery.settled_at, Delivery.reply)
-            .where(*which)
-            .order_by(Delivery.id)
-            .limit(UNKNOWN_SHOWN)
-        ).all()
+        rows = session.execute(standing.order_by(Delivery.id).limit(UNKNOWN_SHOWN)).all()
+        left = session.scalar(resolved)
+    if left:
+        say(f"{left} unknown left as they are, by a person's decision")
     if rows:
         print_table(
             ("delivery", "subscriber", "at", "what is known"), rows, title="unknown; never sent again by itself"
         )
+        say(f"`digest resolve {name}` settles them.")

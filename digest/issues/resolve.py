@@ -34,7 +34,11 @@ GIVE_UP_AFTER = dt.timedelta(hours=24)
 LISTED = 200
 NUMBERS_NAMED = 5
 
-OPEN = (ledger.IS_ISSUE, Delivery.state == DeliveryState.UNKNOWN, Delivery.resolved_at.is_(None))
+OPEN = (
+    ledger.IS_ISSUE,
+    Delivery.state.in_(ledger.BY_HAND[DeliveryState.QUEUED]),
+    Delivery.resolved_at.is_(None),
+)
 """Nobody knows, and nobody has decided: from here alone both steps may be taken."""
 
 

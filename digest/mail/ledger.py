@@ -43,7 +43,10 @@ AFTER_DOT: dict[DeliveryState, tuple[DeliveryState, ...]] = {
 """From which states a step may be taken by the one who was told to. An answer that comes late still settles what was
 called unknown, but a late "try again" does not: by then the issue's books may be closed."""
 
-SLICE = 2000
+BY_HAND: dict[DeliveryState, tuple[DeliveryState, ...]] = {DeliveryState.QUEUED: (DeliveryState.UNKNOWN,)}
+"""From which states a person alone may take a step: `digest resolve --resend`, of what nobody resolved before."""
+
+SLICE = 1000
 """How many deliveries of an issue are one piece of work."""
 
 Which = tuple[sa.ColumnElement[bool], ...]

@@ -26,7 +26,7 @@ from subscribers.vault import Vault
 
 log = structlog.get_logger()
 
-AT_ONCE = 4
+AT_ONCE = 3
 """Slices on their way in one process at a time: while the last copies of one wait for answers, the next begins."""
 AFTER_A_FAULT = 15.0
 """Seconds to wait after something that should not have happened."""

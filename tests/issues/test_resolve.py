@@ -17,7 +17,7 @@ from sqlalchemy.orm import undefer
 from digest.issues import control
 from digest.issues.outcomes import Done, Refused
 from digest.issues.resolve import GIVE_UP_AFTER, OpenOne, leave, open_ones, resend
-from digest.mail import ledger
+from digest.mail import steps
 from digest.mail.issue_work import mailing_of, wire_digest
 from digest.mail.replies import Outcome
 from digest.mail.report_purge import KEEP, purge
@@ -349,9 +349,9 @@ def test_the_digest_is_the_same_whenever_it_is_made(room: Room) -> None:
 def test_a_late_answer_still_settles_what_was_left(room: Room) -> None:
     first, _ = room.open
     room.leave(first)
-    late = ledger.Result(first, Outcome(DeliveryState.ACCEPTED, "250 ok"), NOW, committed=True)
+    late = steps.Result(first, Outcome(DeliveryState.ACCEPTED, "250 ok"), NOW, committed=True)
     with room.database.write() as session:
-        ledger.settle(session, [late], NOW)
+        steps.settle(session.connection(), [late], NOW)
     books = room.books(room.issue_id)
     assert (books.accepted, books.unknown, books.closes) == (READERS - 1, 1, True)
 

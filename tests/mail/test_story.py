@@ -11,30 +11,24 @@ import json
 import os
 import shutil
 import tempfile
-import threading
-from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from functools import cache
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from sqlalchemy.orm import Session
 
 from digest.issues import control
-from digest.mail.ledger import Equation
 from digest.models import Delivery, DeliveryState, IssueState
 from digest.queue.worker import Worker
-from subscribers.db import Base, Database
 from subscribers.models import Subscriber, Subscription
 from subscribers.service import Outcome
 from subscribers.vault import DELIVERY_CONTEXT
 from tests.house import House
-from tests.smtp_server import Act, HangUp, Moment, Say, ScriptedServer
+from tests.mail.story_parts import MOODS, End, Gone, Hasty, Mortal, Relay, Sent, empty_database
 
 STORIES = int(os.environ.get("STORIES", "0"))
 READERS = [f"reader-{number}@readers.example" for number in range(1, 7)]
@@ -42,146 +36,6 @@ AT_FIRST = 4
 """So many of them are readers when a story begins."""
 WEEKS = ("2026-W47", "2026-W48", "2026-W49")
 DOUBTFUL = (DeliveryState.UNKNOWN, DeliveryState.COMMITTING)
-MOODS: dict[str, tuple[str, Act] | None] = {
-    "takes it": None,
-    "knows nobody of that name": ("RCPT", Say(b"550 5.1.1 nobody\r\n")),
-    "wants it later": ("RCPT", Say(b"451 4.2.1 greylisted\r\n")),
-    "wants it later, having read it": ("DOT", Say(b"452 4.3.1 full\r\n")),
-    "does not like it": ("DOT", Say(b"554 5.6.0 no\r\n")),
-    "hangs up on it": ("DOT", HangUp()),
-    "hangs up before the text": ("DATA", HangUp(reset=True)),
-    "talks nonsense": ("DOT", Say(b"what?\r\n")),
-}
-"""What the relay does with a reader's mail."""
-
-
-class Gone(Exception):
-    """The process that asks is dead."""
-
-
-@dataclass(frozen=True)
-class End:
-    """When a sender dies: at the n-th dot or commit, before or after it."""
-
-    what: str
-    turn: int
-    after: bool
-
-
-class Hasty(Database):
-    """A database that waits for no disk: here processes die and not machines, and stories are told by the dozen."""
-
-    def __init__(self, url: str | sa.URL) -> None:
-        super().__init__(url)
-        sa.event.listen(self.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
-
-
-class Mortal(Hasty):
-    """A database as a process sees it that dies at some moment: nothing that it does later happens."""
-
-    def __init__(self, url: sa.URL, end: End) -> None:
-        super().__init__(url)
-        self.dead = False
-        self._end = end
-        self._commits = 0
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def read(self) -> Iterator[Session]:
-        self._ask()
-        with super().read() as session:
-            yield session
-
-    @contextmanager
-    def write(self) -> Iterator[Session]:
-        self._ask()
-        with super().write() as session:
-            yield session
-            is_last = self._is_last_commit()
-            self.dead = self.dead or (is_last and not self._end.after)
-            self._ask()
-        self.dead = self.dead or is_last
-        self._ask()
-
-    def die(self) -> None:
-        """From now on nothing happens."""
-        self.dead = True
-
-    def _ask(self) -> None:
-        if self.dead:
-            raise Gone
-
-    def _is_last_commit(self) -> bool:
-        with self._lock:
-            self._commits += 1
-            return self._end.what == "commit" and self._commits == self._end.turn
-
-
-@dataclass
-class Sent:
-    """What the story knows of an issue, beside the books."""
-
-    issue_id: int
-    audience: frozenset[str]
-    whose: dict[int, str]
-    """The reader of each delivery."""
-    taken: Counter[str] = field(default_factory=Counter)
-    """Dots that were not refused: they may have been taken, answered or not."""
-    answered: Counter[str] = field(default_factory=Counter)
-    closed: Equation | None = None
-    """The books as they were when they closed."""
-
-
-class Relay:
-    """What a scripted relay is told: a mood for each reader, and what else happens while a run lasts."""
-
-    def __init__(self) -> None:
-        self.moods: dict[str, str] = {}
-        self.server = ScriptedServer(self._plan)
-        self.at_dot: tuple[int, bool, Callable[[], None]] | None = None
-        """At which dot of this run, whether after its answer, and what then."""
-        self.at_data: Callable[[], None] | None = None
-        """What happens at the first DATA of this run."""
-        self._reader: dict[int, str] = {}
-        self._dots = 0
-
-    def begin(self) -> int:
-        """A run begins. Returns how many messages there were before it."""
-        self._dots, self.at_dot, self.at_data = 0, None, None
-        return len(self.server.caught)
-
-    def _plan(self, moment: Moment) -> Act | None:
-        if moment.command == "RCPT":
-            self._reader[moment.connection] = moment.argument.partition("<")[2].partition(">")[0]
-        if moment.command == "DATA" and self.at_data:
-            happens, self.at_data = self.at_data, None
-            happens()
-        mood = MOODS[self.moods.get(self._reader.get(moment.connection, ""), "takes it")]
-        act = mood[1] if mood and mood[0] == moment.command else None
-        return self._dot(act) if moment.command == "DOT" else act
-
-    def _dot(self, act: Act | None) -> Act | None:
-        self._dots += 1
-        if self.at_dot is None or self.at_dot[0] != self._dots:
-            return act
-        _, after, happens = self.at_dot
-        if after and isinstance(act, Say | None):
-            return replace(act or Say(), then=happens)
-        happens()
-        return act
-
-
-@cache
-def _empty() -> bytes:
-    """The file of an SQLite database with all tables and nothing in them."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "empty.db"
-        database = Database(f"sqlite:///{path}")
-        Base.metadata.create_all(database.engine)
-        database.close()
-        return path.read_bytes()
-
-
 who = st.sampled_from(READERS)
 which = st.integers(0, len(WEEKS) - 1)
 spans = st.sampled_from([dt.timedelta(minutes=minutes) for minutes in (0, 2, 7, 20, 240, 1440, -1, -30, -180)])
@@ -195,7 +49,7 @@ class Story(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="digest-story-"))
-        (self.folder / "digest.db").write_bytes(_empty())
+        (self.folder / "digest.db").write_bytes(empty_database())
         self.database = Hasty(f"sqlite:///{self.folder / 'digest.db'}")
         self.house = House(self.database)
         self.relay = Relay()
@@ -290,19 +144,30 @@ class Story(RuleBasedStateMachine):
 
     @rule(number=which, reader=who)
     def send_while_somebody_leaves(self, number: int, reader: str) -> None:
-        """One connection, so that it is known which dots came after they had left."""
-        before = len(self.relay.server.caught)
+        after = self._send_while(number, lambda: self._leave(reader))
+        assert reader not in after
+
+    @rule(number=which, step=st.sampled_from([control.pause, control.cancel]))
+    def send_while_somebody_says_stop(self, number: int, step: Callable[..., object]) -> None:
+        after = self._send_while(number, lambda: self._decide(number, step))
+        assert after == []
+
+    def _send_while(self, number: int, happens: Callable[[], None]) -> list[str]:
+        """Something happens at the first DATA. Returns whose dots came after it.
+
+        One connection, so that no other dot was on its way when it happened.
+        """
+        happened: list[int] = []
+
+        def now() -> None:
+            happens()
+            happened.append(len(self.relay.server.caught))
+
         with self._sending(number) as issue:
-            left_at: list[int] = []
-
-            def leaves() -> None:
-                self._leave(reader)
-                left_at.append(len(self.relay.server.caught))
-
-            self.relay.at_data = leaves
+            self.relay.at_data = now
             asyncio.run(self._run(self._worker(self.house, connections=1), issue.issue_id))
-            after = self.relay.server.caught[left_at[0] if left_at else before :]
-            assert not left_at or reader not in [who for caught in after for who in caught.recipients]
+            after = self.relay.server.caught[happened[0] :] if happened else []
+        return [reader for caught in after for reader in caught.recipients]
 
     @rule(number=which, later=spans, end=ends)
     def crash(self, number: int, later: dt.timedelta, end: End) -> None:
@@ -331,9 +196,11 @@ class Story(RuleBasedStateMachine):
 
     @rule(number=which, step=st.sampled_from([control.pause, control.resume, control.cancel]))
     def somebody_decides(self, number: int, step: Callable[..., object]) -> None:
-        issue = self._issue(number)
+        self._decide(number, step)
+
+    def _decide(self, number: int, step: Callable[..., object]) -> None:
         with self.database.write() as session:
-            step(session, issue.issue_id, who="Ada", now=self.house.now)
+            step(session, self._issue(number).issue_id, who="Ada", now=self.house.now)
 
     @rule()
     def letters_are_sent(self) -> None:
@@ -426,7 +293,7 @@ class Story(RuleBasedStateMachine):
             if issue.closed:
                 return
             if self.house.issue_state(issue.issue_id) is IssueState.PAUSED:
-                self.somebody_decides(number, control.resume)
+                self._decide(number, control.resume)
             self.send(number, dt.timedelta(hours=1), None)
         raise AssertionError("the books do not close")
 

@@ -10,9 +10,10 @@ import pytest
 import sqlalchemy as sa
 from procrastinate.schema import SchemaManager
 
+from digest.mail import ledger, steps
 from digest.mail.leases import Claim, take_lease
 from digest.mail.slices import Slice, slices_of
-from digest.models import IssueState
+from digest.models import Delivery, IssueState
 from digest.queue import jobs
 from digest.queue.worker import Worker
 from subscribers.db import Database
@@ -68,7 +69,7 @@ def is_sent(house: House, issue: int) -> Callable[[], bool]:
 
 
 def test_a_slice_waits_once_however_often_it_is_handed_over(house: House) -> None:
-    slices = slices_of(7, 4001)
+    slices = slices_of(7, 2 * ledger.SLICE + 1)
     assert [one.lease for one in slices] == ["issue 7/0", "issue 7/1", "issue 7/2"]
     enqueue(house, slices[:2])
     enqueue(house, slices)
@@ -209,3 +210,31 @@ def test_an_embedded_database_has_no_queue(sqlite_database: Database) -> None:
 
 def _owned(worker: Worker, name: str) -> Worker:
     return replace(worker, engine=replace(worker.engine, owner=name))
+
+
+def test_a_process_that_stands_still_in_a_transaction_keeps_nobody_out_for_ever(
+    postgres_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frozen machine kept its row locks, and whoever took its work over waited for them without end."""
+    monkeypatch.setattr("subscribers.db.IDLE_IN_TRANSACTION", 1.0)
+    jobs.prepare(postgres_database)
+    house = House(postgres_database)
+    readers = house.readers(4)
+    issue = house.issue()
+    claim = Claim(Slice(issue, 0).lease, "frozen")
+    take_lease(house.database, claim, house.now, dt.timedelta(seconds=60))
+    frozen_database = Database(postgres_database.url)
+    frozen = frozen_database.writer()
+    frozen.begin()
+    with postgres_database.read() as session:
+        first = session.scalars(sa.select(Delivery.id).order_by(Delivery.id)).first()
+    assert first is not None
+    assert steps.intend(frozen, [first], claim, house.now) == {first}
+    house.now += dt.timedelta(minutes=5)
+    with ScriptedServer() as relay:
+        run_until(house, [house.worker(relay.port)], is_sent(house, issue))
+    # What the frozen one wanted was never committed, so nobody is uncertain.
+    assert sorted(relay.accepted) == sorted(readers)
+    frozen.invalidate()
+    frozen.close()
+    frozen_database.close()
