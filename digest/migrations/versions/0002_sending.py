@@ -43,7 +43,6 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("scope", sa.String(length=12), nullable=True))
         batch_op.add_column(sa.Column("resolved_at", UTCDateTime(), nullable=True))
         batch_op.drop_index(batch_op.f("ix_deliveries_due"))
-        batch_op.create_index("ix_deliveries_books", ["issue_id", "state"], unique=False)
         batch_op.create_index(
             "ix_deliveries_unsettled",
             ["issue_id", "slice", "due_at"],
@@ -51,6 +50,9 @@ def upgrade() -> None:
             sqlite_where=sa.text("settled_at IS NULL"),
             postgresql_where=sa.text("settled_at IS NULL"),
         )
+
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("ALTER TABLE deliveries SET (fillfactor = 80)")
 
     with op.batch_alter_table("issues", schema=None) as batch_op:
         batch_op.add_column(sa.Column("wire_digest", sa.LargeBinary(length=32), nullable=True))
@@ -66,7 +68,6 @@ def downgrade() -> None:
             sqlite_where=sa.text("settled_at IS NULL"),
             postgresql_where=sa.text("settled_at IS NULL"),
         )
-        batch_op.drop_index("ix_deliveries_books")
         batch_op.create_index(batch_op.f("ix_deliveries_due"), ["issue_id", "state", "due_at"], unique=False)
         batch_op.drop_column("resolved_at")
         batch_op.drop_column("scope")
