@@ -170,8 +170,8 @@ class Delivery(Base):
     __tablename__ = "deliveries"
     __table_args__ = (
         sa.UniqueConstraint("issue_id", "subscriber_id"),
-        # A delivery is in it until it is settled. The state is in no index, so that the step to `committing` changes one
-        # row and nothing else; counting an issue's states reads its rows instead.
+        # A delivery is in it until it is settled. The state is in no index, so that the step to `committing` changes
+        # one row and nothing else; counting an issue's states reads its rows instead.
         sa.Index(
             "ix_deliveries_unsettled",
             "issue_id",
