@@ -34,6 +34,7 @@ from subscribers.tokens import (
     subscription_token,
 )
 from subscribers.vault import SUBSCRIBER_ADDRESS, Keys, Vault
+from subscribers.wake import wake
 
 LETTER_WITHIN = dt.timedelta(hours=24)
 """How long we try to deliver a letter that somebody is waiting for."""
@@ -139,6 +140,8 @@ class Service:
             self._one_at_a_time(session, address)
             written = self._answer_request(session, info, address, now)
             make_up(session, self._vault, MOST_WRITTEN - written, now)
+            # Whether there is a letter or not: whoever could see the difference would know something.
+            wake(session)
         return Joined(newsletter)
 
     def confirm(self, token: str, now: dt.datetime) -> Outcome:

@@ -17,8 +17,8 @@ from digest.issues import log
 from digest.issues.outcomes import Done, Finding, Refused
 from digest.issues.text import one_line
 from digest.mail import ledger
-from digest.mail.wake import wake
 from digest.models import Issue, IssueState, Item
+from subscribers.wake import wake
 
 
 class Step(enum.StrEnum):

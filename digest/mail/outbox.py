@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from sqlalchemy.orm import Session
 
 from digest.mail.render import Rendered
-from digest.mail.wake import wake
 from digest.models import Delivery, DeliveryState
 from subscribers.letters import Letter
 from subscribers.vault import DELIVERY_CONTEXT, Vault
+from subscribers.wake import wake
 
 TEST = "test"
 """An issue as it stands, for one editor's eyes (W-43)."""
@@ -35,7 +35,6 @@ class LedgerOutbox:
         row.subscriber_id = letter.subscriber_id
         row.subscription_id = letter.subscription_id
         session.add(row)
-        wake(session)
 
     def post_to_user(
         self,

@@ -20,10 +20,10 @@ from procrastinate.jobs import DeleteJobCondition, Job, Status
 from procrastinate.schema import SchemaManager
 from sqlalchemy.orm import Session
 
-from digest.mail import wake
 from digest.mail.slices import Slice
 from digest.queue.local import guarded
 from digest.queue.sending import AT_ONCE, Rest, Sending, sleep
+from subscribers import wake
 from subscribers.db import Database
 
 log = structlog.get_logger()
