@@ -40,6 +40,12 @@ url = "smtp+plain://127.0.0.1:25"
 connections = 4
 # The name we greet with.
 hostname = "digest.example.org"
+# A connection carries so many messages, and then another is made.
+# reuse = 100
+# The most that may leave, where your provider sets a limit: of all processes together, each line by itself.
+# per_second = 20
+# per_hour = 5000
+# per_day = 50000
 
 [fetch]
 # Hosts inside your network that sources may be on.
