@@ -7,6 +7,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import structlog
 
@@ -14,14 +15,19 @@ from digest.queue.sending import sleep
 
 log = structlog.get_logger()
 
-WORKER = (sys.executable, "-m", "digest", "worker")
 AGAIN = (1.0, 5.0, 30.0)
 """Seconds before a process is started again that died, the first time, the second, …"""
 STEADY = 60.0
 """After so many seconds of work a process's earlier deaths are forgotten."""
 
 
-async def run_crew(size: int, stopping: asyncio.Event, command: Sequence[str] = WORKER) -> None:
+def worker_command(config: Path | None) -> tuple[str, ...]:
+    """How one worker is started, with the configuration that this process was given."""
+    chosen = () if config is None else ("--config", str(config))
+    return (sys.executable, "-m", "digest", *chosen, "worker")
+
+
+async def run_crew(size: int, stopping: asyncio.Event, command: Sequence[str]) -> None:
     """Keep so many processes at work until `stopping` is set; each then finishes what is under way (S-14)."""
     async with asyncio.TaskGroup() as group:
         for number in range(1, size + 1):

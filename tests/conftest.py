@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import structlog
 
 import digest.models  # noqa: F401 -- the tables register themselves
 import subscribers.models  # noqa: F401
@@ -21,6 +22,13 @@ CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
 # No test may depend on what happens to be set where it runs.
 for _name in [name for name in os.environ if name.startswith("DIGEST_")]:
     del os.environ[_name]
+
+
+@pytest.fixture(autouse=True)
+def _own_logs() -> Iterator[None]:
+    """A command that a test ran in this process set the log up for a stream that is closed by now."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

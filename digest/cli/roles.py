@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from digest.cli.context import Failed, app, settings
+from digest.cli.context import Failed, app, chosen, settings
 from digest.cli.printing import say
-from digest.crew import run_crew
+from digest.crew import run_crew, worker_command
 from digest.mail import selftest
 from digest.run import Roles, listen, on_signals, serve
 from digest.wiring import build
@@ -57,7 +57,7 @@ def worker(
 async def _crew(processes: int) -> None:
     stopping = asyncio.Event()
     on_signals(stopping.set)
-    await run_crew(processes, stopping)
+    await run_crew(processes, stopping, worker_command(chosen.config))
 
 
 def _check_mail() -> None:

@@ -72,7 +72,9 @@ def test_two_processes_send_one_issue_and_a_dead_one_is_replaced(postgres_empty_
     readers = house.readers(40)
     with ScriptedServer() as relay:
         installation(tmp_path, postgres_empty_url, relay.port)
-        crew = start(tmp_path, "worker", "--processes", "2")
+        # The configuration that the parent was given is the children's too.
+        (tmp_path / "digest.toml").rename(tmp_path / "other.toml")
+        crew = start(tmp_path, "--config", "other.toml", "worker", "--processes", "2")
         try:
             wait_until(lambda: len(pids(tmp_path)) == 2, tmp_path)
             os.kill(pids(tmp_path)[0], signal.SIGKILL)
