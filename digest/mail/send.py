@@ -81,6 +81,8 @@ class Sender:
         self.pool = Pool(self._open, smtp.connections)
         self._for_letters = Pool(self._open, min(FOR_LETTERS, smtp.connections))
         self._courses: dict[str, Course] = {}
+        self._names: set[str] = set()
+        """What is on its way here: a lease keeps other processes out, and this one only from what is theirs."""
         self._leaving: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -96,10 +98,19 @@ class Sender:
         await self.commits.__aexit__()
 
     async def run(self, work: Work, stopping: asyncio.Event) -> Run | None:
-        """Send what is due of a piece of work. None where somebody else is sending it.
+        """Send what is due of a piece of work. None where somebody else is sending it, or this sender already is.
 
         When `stopping` is set, transactions under way are finished and no new one is begun (S-14).
         """
+        if work.name in self._names:
+            return None
+        self._names.add(work.name)
+        try:
+            return await self._run(work, stopping)
+        finally:
+            self._names.discard(work.name)
+
+    async def _run(self, work: Work, stopping: asyncio.Event) -> Run | None:
         engine = self.engine
         claim = Claim(work.name, engine.owner)
         if not await asyncio.to_thread(take_lease, engine.database, claim, engine.clock(), LEASE):
