@@ -23,7 +23,7 @@ from digest.mail.commits import Commits
 from digest.mail.compose import NotSendable
 from digest.mail.course import Course, Run
 from digest.mail.lanes import REST, Lanes
-from digest.mail.leases import Claim, drop_lease, take_lease
+from digest.mail.leases import LEASE, Claim, drop_lease, take_lease
 from digest.mail.ledger import Verdict
 from digest.mail.pace import Rates
 from digest.mail.pool import Pool
@@ -37,7 +37,6 @@ from subscribers.db import Database
 
 log = structlog.get_logger()
 
-LEASE = dt.timedelta(seconds=60)
 TAKEN_OVER = "another process has taken over"
 LOOK_AGAIN = 1.0
 """Seconds between two looks for letters that have come in during a run."""
