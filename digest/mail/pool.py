@@ -61,6 +61,8 @@ class Pool:
         finally:
             self._connecting -= 1
         self._connected += 1
+        # One may have been refused while this one was being made: the relay allows at least as many as there are.
+        self._narrowed = max(self._narrowed, min(self._connected, self._width))
         return session
 
     def _narrow(self) -> None:
