@@ -114,7 +114,7 @@ class Sender:
         claim = Claim(work.name, engine.owner)
         if not await asyncio.to_thread(take_lease, engine.database, claim, engine.clock(), LEASE):
             return None
-        course = self._courses.setdefault(work.group, Course())
+        course = self._course(work.group)
         course.runs += 1
         run = Run(course)
         keeper = asyncio.create_task(self._keep(claim, run))
@@ -125,17 +125,25 @@ class Sender:
         finally:
             keeper.cancel()
             course.runs -= 1
-            if not course.runs:
+            if not course.runs and self._courses[work.group] is course:
                 # The next one of this issue begins with a clean slate.
                 del self._courses[work.group]
         if not run.lost:
             why = None if course.relay_down else course.stopped
             await asyncio.to_thread(work.end, engine.clock(), why)
+            course.is_told = course.stopped is not None
             run.held_until = work.held_until
             await asyncio.to_thread(drop_lease, engine.database, claim)
         if not self._courses:
             self._leaving = asyncio.create_task(self._leave())
         return run
+
+    def _course(self, group: str) -> Course:
+        """The course that a piece of work shares with its group: one that stopped ends what was begun before that."""
+        course = self._courses.get(group)
+        if course is None or course.is_told:
+            course = self._courses[group] = Course()
+        return course
 
     async def _send(self, work: Work, claim: Claim, run: Run, stopping: asyncio.Event) -> None:
         run.course.is_first |= await asyncio.to_thread(work.begin, self.engine.clock(), self.gate)
