@@ -239,8 +239,8 @@ class _Lane:
             await asyncio.sleep(LOOK_AGAIN)
             self._work.look_again()
             copy = await self._work.next(self._engine.clock())
-        while copy and copy.earliest > time.monotonic() and not self._is_over():  # noqa: ASYNC110 -- no one event ends it.
-            await asyncio.sleep(min(TURN, copy.earliest - time.monotonic()))
+        if copy:
+            await self._wait_for_turn(copy)
         if copy and self._is_over():
             self._work.give_back(copy)
             return None
@@ -255,6 +255,16 @@ class _Lane:
         if self._session and self._session.has_begun(copy.envelope):
             # Without a text it is nothing.
             self._lose()
+    async def _wait_for_turn(self, copy: Copy) -> None:
+        """Wait for the instant at which the rate limits let a copy out, or for the run's end."""
+        try:
+            while copy.earliest > time.monotonic() and not self._is_over():  # noqa: ASYNC110 -- no one event ends it.
+                await asyncio.sleep(min(TURN, copy.earliest - time.monotonic()))
+        except BaseException:
+            # Its lane is the whole process's, and would be fuller by one for ever.
+            self._work.give_back(copy)
+            raise
+
         return None
 
     def _is_over(self) -> bool:
