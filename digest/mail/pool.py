@@ -24,6 +24,8 @@ class Pool:
         self._taken = 0
         self._connected = 0
         self._connecting = 0
+        self.is_asked = False
+        """Whether a connection is wanted elsewhere."""
         self._free = asyncio.Condition()
 
     @contextlib.asynccontextmanager
@@ -68,6 +70,21 @@ class Pool:
     def _narrow(self) -> None:
         self._narrowed = max(1, self._connected)
         self._narrowed_at = asyncio.get_running_loop().time()
+
+    async def give_way(self) -> None:
+        """Make do with one connection less for a while, if there are several: another pool needs one."""
+        if self._connected > 1:
+            self._narrowed = self._connected - 1
+            self._narrowed_at = asyncio.get_running_loop().time()
+            if self._idle:
+                await self.drop(self._idle.pop())
+            else:
+                self.is_asked = True
+
+    def must_go(self) -> bool:
+        """Whether the one who asks, between two messages, is to end its connection; one alone is told so."""
+        asked, self.is_asked = self.is_asked, False
+        return asked
 
     @property
     def has_none(self) -> bool:

@@ -170,6 +170,11 @@ class Sender:
     async def _open(self) -> Session:
         return await open_session(self.engine.smtp, self.engine.limits, self.engine.tls)
 
+    async def make_room_for(self, pool: Pool) -> None:
+        """Let an issue do with one connection less where the relay allows none to letters, which are tried again."""
+        if pool is self._for_letters:
+            await self.pool.give_way()
+
     async def _leave(self) -> None:
         """Say goodbye to the relay when nothing has come for a while."""
         await asyncio.sleep(IDLE)
@@ -195,6 +200,7 @@ class _Lane:
         self._session: Session | None = None
         self._next: Copy | None = None
         self._committed = False
+        self._is_going = False
         self._recorded: asyncio.Future[None] | None = None
 
     async def work(self) -> None:
@@ -208,7 +214,7 @@ class _Lane:
                 if self._session:
                     self._pool.lose(self._session)
                 raise
-            if self._session and self._pool.is_good(self._session):
+            if self._session and self._pool.is_good(self._session) and not self._is_going:
                 self._pool.keep(self._session)
             elif self._session:
                 await self._pool.drop(self._session)
@@ -233,7 +239,10 @@ class _Lane:
         """The next copy; none when there is no more, or this run is to end."""
         if self._next:
             return self._foreseen(self._next)
-        copy = None if self._is_over() else await self._work.next(self._engine.clock())
+        self._is_going = self._session is not None and self._pool.must_go()
+        if self._is_over() or self._is_going:
+            return None
+        copy = await self._work.next(self._engine.clock())
         while copy is None and self._work.grows and self._run.busy and not self._is_over():
             # Another connection may wait minutes for an answer; what comes in meanwhile must not wait with it.
             await asyncio.sleep(LOOK_AGAIN)
@@ -246,15 +255,6 @@ class _Lane:
             return None
         return copy
 
-    def _foreseen(self, copy: Copy) -> Copy | None:
-        """The copy whose envelope left with the last dot, unless this run is to end."""
-        self._next = None
-        if not self._is_over():
-            return copy
-        self._work.give_back(copy)
-        if self._session and self._session.has_begun(copy.envelope):
-            # Without a text it is nothing.
-            self._lose()
     async def _wait_for_turn(self, copy: Copy) -> None:
         """Wait for the instant at which the rate limits let a copy out, or for the run's end."""
         try:
@@ -265,6 +265,15 @@ class _Lane:
             self._work.give_back(copy)
             raise
 
+    def _foreseen(self, copy: Copy) -> Copy | None:
+        """The copy whose envelope left with the last dot, unless this run is to end."""
+        self._next = None
+        if not self._is_over():
+            return copy
+        self._work.give_back(copy)
+        if self._session and self._session.has_begun(copy.envelope):
+            # Without a text it is nothing.
+            self._lose()
         return None
 
     def _is_over(self) -> bool:
@@ -284,6 +293,7 @@ class _Lane:
         except (Refused, Interrupted) as error:
             self._work.give_back(copy)
             if self._pool.has_none:
+                await self._sender.make_room_for(self._pool)
                 # The others may have got the connections that this relay allows; only without any is it unusable.
                 self._run.course.stop(f"the relay cannot be used: {_said(error)}", relay_down=True)
             return False
@@ -326,7 +336,7 @@ class _Lane:
 
     def _following(self, session: Session) -> Envelope | None:
         """The envelope that may travel with the dot: of a copy that is at hand, and that the relay may be asked for."""
-        if self._is_over() or not session.pipelining or not self._pool.is_good(session):
+        if self._is_over() or self._pool.is_asked or not session.pipelining or not self._pool.is_good(session):
             return None
         self._next = self._work.at_hand()
         if self._next is None:
