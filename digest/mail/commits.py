@@ -113,6 +113,8 @@ class Commits:
         for intent in batch.intents:
             if not intent.answer.done():
                 intent.answer.set_result(verdicts[intent.delivery_id])
+                # Granted once: should another have wished for the same in this very commit, it comes second.
+                verdicts[intent.delivery_id] = Verdict.STOP
         for _, outcome in batch.outcomes:
             if not outcome.done():
                 outcome.set_result(None)

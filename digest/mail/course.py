@@ -23,6 +23,8 @@ class Course:
     """Why it ended before its work was done, in a sentence."""
     relay_down: bool = False
     """Whether it stopped because the relay could not be spoken to: worth another try by itself, later."""
+    is_told: bool = False
+    """Whether why it stopped is in the books: whoever begins after that was resumed by a person, or has waited."""
     is_first: bool = False
     """Whether nobody of this issue had an outcome when it began."""
     runs: int = 0

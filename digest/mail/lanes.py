@@ -27,6 +27,8 @@ class Lanes:
     _narrowed: dict[Provider, int] = field(default_factory=dict)
     _until: dict[Provider, dt.datetime] = field(default_factory=dict)
     _busy: Counter[Provider] = field(default_factory=Counter)
+    _before: Counter[Provider] = field(default_factory=Counter)
+    """How many of those were begun before the provider said "too fast": what becomes of them says nothing new."""
     _waiting: list[asyncio.Future[None]] = field(default_factory=list)
 
     def slow_down(self, provider: Provider, until: dt.datetime) -> None:
@@ -34,6 +36,7 @@ class Lanes:
         if until > self._until.get(provider, until - REST):
             self._until[provider] = until
             self._narrowed[provider] = 1
+            self._before[provider] = self._busy[provider]
 
     def learn(self, provider: Provider, until: dt.datetime, now: dt.datetime) -> None:
         """Take notice of a rest that another sender has recorded, or this one in an earlier life."""
@@ -62,7 +65,9 @@ class Lanes:
     def leave(self, provider: Provider, *, accepted: bool) -> None:
         """Note that a copy is done with. Every success widens a narrow lane by one, until it is as wide as all."""
         self._busy[provider] -= 1
-        if accepted and provider in self._narrowed:
+        if self._before[provider]:
+            self._before[provider] -= 1
+        elif accepted and provider in self._narrowed:
             self._narrowed[provider] += 1
             if self._narrowed[provider] >= self.width:
                 del self._narrowed[provider]

@@ -12,6 +12,9 @@ from digest.mail.changes import changed
 from digest.models import Lease
 from subscribers.db import Database
 
+LEASE = dt.timedelta(seconds=60)
+"""How long a sender has the right that it took or renewed."""
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -21,11 +24,18 @@ class Claim:
     owner: str
 
 
+def is_taken(now: dt.datetime, length: dt.timedelta = LEASE) -> tuple[sa.ColumnElement[bool], ...]:
+    """The conditions of a lease that somebody has.
+
+    One that lies impossibly far ahead was taken by a clock that was wrong, and is nobody's.
+    """
+    return (Lease.until > now, Lease.until <= now + 2 * length)
+
+
 def take_lease(database: Database, claim: Claim, now: dt.datetime, length: dt.timedelta) -> bool:
     """Take or renew a lease. False where somebody else has it and it has not run out."""
     with database.write() as session:
-        # One that lies impossibly far ahead was taken by a clock that was wrong.
-        mine_or_old = sa.or_(Lease.owner == claim.owner, Lease.until <= now, Lease.until > now + 2 * length)
+        mine_or_old = sa.or_(Lease.owner == claim.owner, ~sa.and_(*is_taken(now, length)))
         statement = sa.update(Lease).where(Lease.name == claim.name, mine_or_old)
         if changed(session, statement.values(owner=claim.owner, until=now + length)):
             return True

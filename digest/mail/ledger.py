@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from digest.mail.changes import changed
+from digest.mail.changes import changed, insert_into
 from digest.mail.providers import Provider
 from digest.models import Delivery, DeliveryState, Issue, IssueState, LogEntry, SlowLane
 from subscribers.lifecycle import State
@@ -168,7 +168,10 @@ def slow_down(
     known = session.get(SlowLane, provider.value)
     if known is not None and known.until > now:
         return
-    session.merge(SlowLane(provider=provider.value, until=until, reply=reply))
+    lane = {"provider": provider.value, "until": until, "reply": reply}
+    # Another process may be told the same in this moment, and neither must fail: answers hang on this commit.
+    put = insert_into(session, SlowLane).values(lane)
+    session.execute(put.on_conflict_do_update(index_elements=[SlowLane.provider], set_=lane))
     issue_id = session.scalar(sa.select(Delivery.issue_id).where(Delivery.id == delivery_id))
     if issue_id is not None:
         note(session, issue_id, "slow", f"{provider.value} until {until:%H:%M} UTC: {reply}", now)

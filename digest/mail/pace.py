@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from digest.mail.changes import insert_into
 from digest.models import Quota
 
 _SPANS = {"hour": dt.timedelta(hours=1), "day": dt.timedelta(days=1)}
@@ -84,7 +85,8 @@ def _spaced(session: Session, per_second: float, count: int, now: dt.datetime) -
 def _row(session: Session, name: str, now: dt.datetime) -> Quota:
     row = session.get(Quota, name, with_for_update=True)
     if row is None:
-        row = Quota(name=name, since=now, used=0)
-        session.add(row)
-        session.flush()
+        # Of several that ask for the first time at once, one makes the row and the others wait for it.
+        first = insert_into(session, Quota).values(name=name, since=now, used=0)
+        session.execute(first.on_conflict_do_nothing())
+        row = session.get_one(Quota, name, with_for_update=True)
     return row

@@ -24,6 +24,8 @@ class Pool:
         self._taken = 0
         self._connected = 0
         self._connecting = 0
+        self.is_asked = False
+        """Whether a connection is wanted elsewhere."""
         self._free = asyncio.Condition()
 
     @contextlib.asynccontextmanager
@@ -61,11 +63,28 @@ class Pool:
         finally:
             self._connecting -= 1
         self._connected += 1
+        # One may have been refused while this one was being made: the relay allows at least as many as there are.
+        self._narrowed = max(self._narrowed, min(self._connected, self._width))
         return session
 
     def _narrow(self) -> None:
         self._narrowed = max(1, self._connected)
         self._narrowed_at = asyncio.get_running_loop().time()
+
+    async def give_way(self) -> None:
+        """Make do with one connection less for a while, if there are several: another pool needs one."""
+        if self._connected > 1:
+            self._narrowed = self._connected - 1
+            self._narrowed_at = asyncio.get_running_loop().time()
+            if self._idle:
+                await self.drop(self._idle.pop())
+            else:
+                self.is_asked = True
+
+    def must_go(self) -> bool:
+        """Whether the one who asks, between two messages, is to end its connection; one alone is told so."""
+        asked, self.is_asked = self.is_asked, False
+        return asked
 
     @property
     def has_none(self) -> bool:

@@ -23,7 +23,7 @@ from digest.mail.commits import Commits
 from digest.mail.compose import NotSendable
 from digest.mail.course import Course, Run
 from digest.mail.lanes import REST, Lanes
-from digest.mail.leases import Claim, drop_lease, take_lease
+from digest.mail.leases import LEASE, Claim, drop_lease, take_lease
 from digest.mail.ledger import Verdict
 from digest.mail.pace import Rates
 from digest.mail.pool import Pool
@@ -37,7 +37,6 @@ from subscribers.db import Database
 
 log = structlog.get_logger()
 
-LEASE = dt.timedelta(seconds=60)
 TAKEN_OVER = "another process has taken over"
 LOOK_AGAIN = 1.0
 """Seconds between two looks for letters that have come in during a run."""
@@ -81,6 +80,8 @@ class Sender:
         self.pool = Pool(self._open, smtp.connections)
         self._for_letters = Pool(self._open, min(FOR_LETTERS, smtp.connections))
         self._courses: dict[str, Course] = {}
+        self._names: set[str] = set()
+        """What is on its way here: a lease keeps other processes out, and this one only from what is theirs."""
         self._leaving: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -96,15 +97,24 @@ class Sender:
         await self.commits.__aexit__()
 
     async def run(self, work: Work, stopping: asyncio.Event) -> Run | None:
-        """Send what is due of a piece of work. None where somebody else is sending it.
+        """Send what is due of a piece of work. None where somebody else is sending it, or this sender already is.
 
         When `stopping` is set, transactions under way are finished and no new one is begun (S-14).
         """
+        if work.name in self._names:
+            return None
+        self._names.add(work.name)
+        try:
+            return await self._run(work, stopping)
+        finally:
+            self._names.discard(work.name)
+
+    async def _run(self, work: Work, stopping: asyncio.Event) -> Run | None:
         engine = self.engine
         claim = Claim(work.name, engine.owner)
         if not await asyncio.to_thread(take_lease, engine.database, claim, engine.clock(), LEASE):
             return None
-        course = self._courses.setdefault(work.group, Course())
+        course = self._course(work.group)
         course.runs += 1
         run = Run(course)
         keeper = asyncio.create_task(self._keep(claim, run))
@@ -115,17 +125,25 @@ class Sender:
         finally:
             keeper.cancel()
             course.runs -= 1
-            if not course.runs:
+            if not course.runs and self._courses[work.group] is course:
                 # The next one of this issue begins with a clean slate.
                 del self._courses[work.group]
         if not run.lost:
             why = None if course.relay_down else course.stopped
             await asyncio.to_thread(work.end, engine.clock(), why)
+            course.is_told = course.stopped is not None
             run.held_until = work.held_until
             await asyncio.to_thread(drop_lease, engine.database, claim)
         if not self._courses:
             self._leaving = asyncio.create_task(self._leave())
         return run
+
+    def _course(self, group: str) -> Course:
+        """The course that a piece of work shares with its group: one that stopped ends what was begun before that."""
+        course = self._courses.get(group)
+        if course is None or course.is_told:
+            course = self._courses[group] = Course()
+        return course
 
     async def _send(self, work: Work, claim: Claim, run: Run, stopping: asyncio.Event) -> None:
         run.course.is_first |= await asyncio.to_thread(work.begin, self.engine.clock(), self.gate)
@@ -152,6 +170,11 @@ class Sender:
     async def _open(self) -> Session:
         return await open_session(self.engine.smtp, self.engine.limits, self.engine.tls)
 
+    async def make_room_for(self, pool: Pool) -> None:
+        """Let an issue do with one connection less where the relay allows none to letters, which are tried again."""
+        if pool is self._for_letters:
+            await self.pool.give_way()
+
     async def _leave(self) -> None:
         """Say goodbye to the relay when nothing has come for a while."""
         await asyncio.sleep(IDLE)
@@ -177,6 +200,7 @@ class _Lane:
         self._session: Session | None = None
         self._next: Copy | None = None
         self._committed = False
+        self._is_going = False
         self._recorded: asyncio.Future[None] | None = None
 
     async def work(self) -> None:
@@ -190,7 +214,7 @@ class _Lane:
                 if self._session:
                     self._pool.lose(self._session)
                 raise
-            if self._session and self._pool.is_good(self._session):
+            if self._session and self._pool.is_good(self._session) and not self._is_going:
                 self._pool.keep(self._session)
             elif self._session:
                 await self._pool.drop(self._session)
@@ -215,18 +239,31 @@ class _Lane:
         """The next copy; none when there is no more, or this run is to end."""
         if self._next:
             return self._foreseen(self._next)
-        copy = None if self._is_over() else await self._work.next(self._engine.clock())
+        self._is_going = self._session is not None and self._pool.must_go()
+        if self._is_over() or self._is_going:
+            return None
+        copy = await self._work.next(self._engine.clock())
         while copy is None and self._work.grows and self._run.busy and not self._is_over():
             # Another connection may wait minutes for an answer; what comes in meanwhile must not wait with it.
             await asyncio.sleep(LOOK_AGAIN)
             self._work.look_again()
             copy = await self._work.next(self._engine.clock())
-        while copy and copy.earliest > time.monotonic() and not self._is_over():  # noqa: ASYNC110 -- no one event ends it.
-            await asyncio.sleep(min(TURN, copy.earliest - time.monotonic()))
+        if copy:
+            await self._wait_for_turn(copy)
         if copy and self._is_over():
             self._work.give_back(copy)
             return None
         return copy
+
+    async def _wait_for_turn(self, copy: Copy) -> None:
+        """Wait for the instant at which the rate limits let a copy out, or for the run's end."""
+        try:
+            while copy.earliest > time.monotonic() and not self._is_over():  # noqa: ASYNC110 -- no one event ends it.
+                await asyncio.sleep(min(TURN, copy.earliest - time.monotonic()))
+        except BaseException:
+            # Its lane is the whole process's, and would be fuller by one for ever.
+            self._work.give_back(copy)
+            raise
 
     def _foreseen(self, copy: Copy) -> Copy | None:
         """The copy whose envelope left with the last dot, unless this run is to end."""
@@ -256,6 +293,7 @@ class _Lane:
         except (Refused, Interrupted) as error:
             self._work.give_back(copy)
             if self._pool.has_none:
+                await self._sender.make_room_for(self._pool)
                 # The others may have got the connections that this relay allows; only without any is it unusable.
                 self._run.course.stop(f"the relay cannot be used: {_said(error)}", relay_down=True)
             return False
@@ -298,7 +336,7 @@ class _Lane:
 
     def _following(self, session: Session) -> Envelope | None:
         """The envelope that may travel with the dot: of a copy that is at hand, and that the relay may be asked for."""
-        if self._is_over() or not session.pipelining or not self._pool.is_good(session):
+        if self._is_over() or self._pool.is_asked or not session.pipelining or not self._pool.is_good(session):
             return None
         self._next = self._work.at_hand()
         if self._next is None:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from digest.mail import ledger
+from digest.mail.leases import is_taken
 from digest.models import Delivery, Issue, IssueState, Lease
 
 
@@ -49,7 +50,7 @@ def due_slices(session: Session, now: dt.datetime, issue_id: int | None = None) 
     query = sa.select(Delivery.issue_id, Delivery.slice).distinct().join(Issue, mine).where(goes_out)
     if issue_id is not None:
         query = query.where(Delivery.issue_id == issue_id)
-    taken = set(session.scalars(sa.select(Lease.name).where(Lease.until > now)))
+    taken = set(session.scalars(sa.select(Lease.name).where(*is_taken(now))))
     found = [Slice(one, number) for one, number in session.execute(query) if one is not None]
     return sorted((one for one in found if one.lease not in taken), key=lambda one: (one.issue_id, one.number))
 

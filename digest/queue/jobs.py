@@ -158,7 +158,8 @@ def _sweep(sending: Sending) -> None:
 
 async def _work(sending: Sending, stopping: asyncio.Event) -> None:
     """Two workers in this process: one does letters alone, so that no number of slices keeps a letter waiting."""
-    async with _make_app(sending, stopping).open_async() as app:
+    ending = asyncio.Event()
+    async with _make_app(sending, ending).open_async() as app:
         tasks = [
             asyncio.create_task(_worker(app, LETTERS, 1)),
             asyncio.create_task(_worker(app, SLICES, AT_ONCE)),
@@ -167,6 +168,7 @@ async def _work(sending: Sending, stopping: asyncio.Event) -> None:
         stop = asyncio.create_task(stopping.wait())
         await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
+        ending.set()
         for task in tasks:
             # A worker that is cancelled lets its jobs come to an end, which the event above tells them to.
             task.cancel()

@@ -62,7 +62,8 @@ class Rest:
             self.until = loop_now + (run.held_until - now).total_seconds()
         if run is None or not run.stopped:
             self.failures = 0
-        elif run.relay_down:
+        elif run.relay_down and not self.seconds:
+            # Several slices may learn of one failure: they all ended while none was begun any more.
             self.failures += 1
             wait = RELAY_WAIT[min(self.failures, len(RELAY_WAIT)) - 1]
             self.until = loop_now + wait

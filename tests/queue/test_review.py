@@ -1,0 +1,224 @@
+"""What several senders, or one that is asked twice, must not do to an issue: found in a review of the whole."""
+
+import asyncio
+import datetime as dt
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+
+from digest.mail import ledger, pace
+from digest.mail.commits import Commits
+from digest.mail.leases import Claim, take_lease
+from digest.mail.ledger import Verdict
+from digest.mail.pace import Rates
+from digest.mail.providers import Provider
+from digest.mail.send import Sender
+from digest.mail.slices import Slice, due_slices
+from digest.models import Delivery, IssueState
+from digest.queue import jobs
+from digest.queue.sending import Sending
+from subscribers.db import Database
+from tests.house import House
+from tests.smtp_server import Moment, Say, ScriptedServer
+
+SOON = 30.0
+
+
+@pytest.fixture
+def house(database: Database) -> House:
+    jobs.prepare(database)
+    return House(database)
+
+
+@pytest.fixture
+def many(postgres_database: Database) -> House:
+    """A house on the database that several processes share."""
+    jobs.prepare(postgres_database)
+    return House(postgres_database)
+
+
+def away(database: Database, seconds: float) -> None:
+    """Let nobody use a database for a while, as if its server were started anew."""
+    name = database.url.database
+    server = Database(database.url.set(database="postgres"))
+    with server.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+        connection.execute(
+            sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"), {"name": name}
+        )
+        time.sleep(seconds)
+        connection.execute(sa.text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
+    server.close()
+
+
+def first_delivery(house: House) -> int:
+    with house.database.read() as session:
+        return session.scalars(sa.select(Delivery.id).order_by(Delivery.id)).all()[0]
+
+
+async def until(check: Callable[[], bool], soon: float = SOON) -> None:
+    async with asyncio.timeout(soon):
+        while not await asyncio.to_thread(check):  # noqa: ASYNC110 -- the database tells nobody.
+            await asyncio.sleep(0.05)
+
+
+def test_of_two_wishes_for_one_dot_in_the_same_commit_one_is_granted(house: House) -> None:
+    house.readers(1)
+    claim = Claim(Slice(house.issue(), 0).lease, "test")
+    take_lease(house.database, claim, house.now, dt.timedelta(seconds=60))
+    delivery = first_delivery(house)
+
+    async def both() -> list[Verdict]:
+        async with Commits(house.database, lambda: house.now) as commits:
+            return await asyncio.gather(commits.intend(delivery, claim), commits.intend(delivery, claim))
+
+    assert sorted(verdict.value for verdict in asyncio.run(both())) == ["go", "stop"]
+
+
+def test_a_process_that_is_given_a_slice_twice_sends_it_once(house: House) -> None:
+    readers = house.readers(1)
+    issue = house.issue()
+
+    async def twice(port: int) -> list[object]:
+        async with Sender(house.engine(port)) as sender:
+            sending = Sending(house.kit, sender)
+            runs = (sending.slice(Slice(issue, 0), asyncio.Event()) for _ in range(2))
+            return await asyncio.gather(*runs)
+
+    with ScriptedServer() as relay:
+        runs = asyncio.run(twice(relay.port))
+    assert relay.dotted == readers
+    assert [run is None for run in runs].count(True) == 1
+
+
+def test_jobs_that_pile_up_while_the_relay_is_left_alone_double_nobody(
+    many: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "SWEEP_EVERY", 0.2)
+    monkeypatch.setattr(jobs, "LISTEN_FOR", 0.1)
+    monkeypatch.setattr("digest.queue.sending.RELAY_WAIT", (3.0,))
+    readers = many.readers(2)
+    issue = many.issue()
+    refusals = []
+
+    def plan(moment: Moment) -> Say | None:
+        if moment.command == "CONNECT" and moment.connection <= len(readers):
+            refusals.append(moment)
+            return Say(b"421 4.3.2 not now\r\n", hang_up=True)
+        return Say(delay=0.2) if moment.command == "DATA" else None
+
+    async def story(port: int) -> None:
+        stopping = asyncio.Event()
+        worker = asyncio.create_task(many.worker(port).run(stopping))
+        await until(lambda: many.issue_state(issue) is IssueState.SENT)
+        stopping.set()
+        await worker
+
+    with ScriptedServer(plan) as relay:
+        asyncio.run(story(relay.port))
+    assert refusals
+    assert sorted(relay.dotted) == sorted(readers)
+
+
+def test_two_processes_that_are_told_too_fast_at_once_lose_no_outcome(many: House) -> None:
+    """Whoever comes second must not fail: a whole group commit of answers, twenty readers', would be lost with it."""
+    many.readers(2)
+    many.issue()
+    delivery = first_delivery(many)
+    rest = many.now + dt.timedelta(minutes=10)
+
+    def slow(database: Database) -> None:
+        with database.write() as session:
+            ledger.slow_down(session, delivery, Provider.GOOGLE, rest, "421 4.7.28", many.now)
+
+    failed: list[BaseException] = []
+
+    def second() -> None:
+        try:
+            slow(many.database)
+        except sa.exc.SQLAlchemyError as error:
+            failed.append(error)
+
+    other = threading.Thread(target=second)
+    with many.database.write() as session:
+        ledger.slow_down(session, delivery, Provider.GOOGLE, rest, "421 4.7.28", many.now)
+        session.flush()
+        other.start()
+        other.join(0.5)
+    other.join(10)
+    assert not failed
+
+
+def test_the_first_use_of_a_quota_by_two_at_once_fails_for_neither(many: House) -> None:
+    rates = Rates(per_hour=100)
+    failed: list[BaseException] = []
+
+    def second() -> None:
+        try:
+            with many.database.write() as session:
+                pace.reserve(session, rates, 3, many.now)
+        except sa.exc.SQLAlchemyError as error:
+            failed.append(error)
+
+    other = threading.Thread(target=second)
+    with many.database.write() as session:
+        pace.reserve(session, rates, 3, many.now)
+        other.start()
+        other.join(0.5)
+    other.join(10)
+    assert not failed
+    with many.database.write() as session:
+        assert pace.reserve(session, rates, 1000, many.now).count == 94
+
+
+def test_a_lease_from_a_clock_that_was_wrong_keeps_no_slice_from_being_found(house: House) -> None:
+    house.readers(1)
+    issue = house.issue()
+    dead = Slice(issue, 0)
+    take_lease(house.database, Claim(dead.lease, "dead"), house.now + dt.timedelta(days=365), dt.timedelta(seconds=60))
+    with house.database.read() as session:
+        assert due_slices(session, house.now) == [dead]
+
+
+def test_a_lost_connection_to_the_database_does_not_keep_letters_back_while_slices_rest(
+    many: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slices that wait for a quota until tomorrow must not keep the process's letters until tomorrow."""
+    monkeypatch.setattr(jobs, "AGAIN", 0.1)
+    monkeypatch.setattr("digest.queue.local.AFTER_A_FAULT", 0.1)
+    monkeypatch.setattr(jobs, "SWEEP_EVERY", 0.5)
+    many.readers(1)
+    issue = many.issue()
+    with many.database.write() as session:
+        jobs.enqueue(session, [Slice(issue, 0)])
+
+    monkeypatch.setattr(jobs, "STALLED_AFTER", 2.0)
+    connector = jobs.PsycopgConnector
+    monkeypatch.setattr(jobs, "PsycopgConnector", lambda **words: connector(**words, timeout=1.0))
+
+    def doing() -> int:
+        with many.database.read() as session:
+            query = "SELECT count(*) FROM procrastinate_jobs WHERE status = 'doing'"
+            return session.scalar(sa.text(query)) or 0
+
+    async def story(port: int) -> None:
+        stopping = asyncio.Event()
+        async with Sender(many.engine(port)) as sender:
+            sending = Sending(many.kit, sender)
+            sending.rest.until = asyncio.get_running_loop().time() + 3600
+            serving = asyncio.create_task(jobs.serve(sending, stopping))
+            try:
+                await until(lambda: doing() > 0)
+                await asyncio.to_thread(away, many.database, 4.0)
+                await asyncio.to_thread(many.service.join, "watchdog", "somebody@readers.example", many.now)
+                await until(lambda: bool(relay.accepted), 12)
+            finally:
+                stopping.set()
+                await serving
+
+    with ScriptedServer() as relay:
+        asyncio.run(story(relay.port))
+    assert relay.accepted == ["somebody@readers.example"]
