@@ -15,8 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from digest.mail.changes import changed, insert_into
+from digest.mail.leases import is_taken
 from digest.mail.providers import Provider
-from digest.models import Delivery, DeliveryState, Issue, IssueState, LogEntry, SlowLane
+from digest.models import Delivery, DeliveryState, Issue, IssueState, Lease, LogEntry, SlowLane
 from subscribers.lifecycle import State
 from subscribers.models import Subscription
 
@@ -59,6 +60,11 @@ IS_LETTER = Delivery.letter != sa.literal_column("'issue'")
 LETTERS: Which = (IS_LETTER,)
 _UNSETTLED = Delivery.settled_at.is_(None)
 """What the partial index of unsettled deliveries holds: said in every query that is to use it."""
+
+
+LEFT_TO_DO: Which = (IS_ISSUE, _UNSETTLED, Delivery.slice >= sa.literal_column("0"))
+"""What keeps an issue's books open. Every slice is meant; that they are named lets SQLite see that the index of
+unsettled deliveries is the better one: by the other it walks through all that is settled, with its write lock held."""
 
 
 def of_issue(issue_id: int) -> Which:
@@ -143,6 +149,13 @@ def recover(session: Session, which: Which, now: dt.datetime) -> int:
         .where(*which, _UNSETTLED, Delivery.state == DeliveryState.COMMITTING)
         .values(state=DeliveryState.UNKNOWN, settled_at=now, reply=reason, attempts=Delivery.attempts + 1),
     )
+
+
+def is_abandoned(session: Session, now: dt.datetime) -> bool:
+    """Whether a letter stands between the dot and the answer, and nobody has the right to send letters."""
+    uncertain = sa.select(Delivery.id).where(*LETTERS, Delivery.state == DeliveryState.COMMITTING).limit(1)
+    taken = sa.select(Lease.name).where(Lease.name == "letters", *is_taken(now))
+    return session.scalar(uncertain) is not None and session.scalar(taken) is None
 
 
 UNWANTED = sa.and_(
@@ -230,7 +243,7 @@ def prolong(session: Session, issue_id: int, until: dt.datetime) -> None:
 
 def finish(session: Session, issue_id: int, now: dt.datetime) -> bool:
     """Close the issue's books if nothing is left to be tried. Returns whether it is now sent."""
-    left = sa.exists().where(*of_issue(issue_id), _UNSETTLED)
+    left = sa.exists().where(Delivery.issue_id == issue_id, *LEFT_TO_DO)
     return bool(
         changed(
             session,

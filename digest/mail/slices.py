@@ -43,20 +43,32 @@ def due_slices(session: Session, now: dt.datetime, issue_id: int | None = None) 
 
     A slice of a cancelled issue is among them while a delivery in it is unsettled: its books are closed too.
     """
-    mine = sa.and_(Delivery.issue_id == Issue.id, ledger.IS_ISSUE, *ledger.unsettled())
-    goes_out = sa.or_(
-        sa.and_(Issue.state == IssueState.SENDING, Delivery.due_at <= now), Issue.state == IssueState.CANCELLED
-    )
-    query = sa.select(Delivery.issue_id, Delivery.slice).distinct().join(Issue, mine).where(goes_out)
-    if issue_id is not None:
-        query = query.where(Delivery.issue_id == issue_id)
     taken = set(session.scalars(sa.select(Lease.name).where(*is_taken(now))))
-    found = [Slice(one, number) for one, number in session.execute(query) if one is not None]
-    return sorted((one for one in found if one.lease not in taken), key=lambda one: (one.issue_id, one.number))
+    sending = _with_work(session, issue_id, IssueState.SENDING, Delivery.due_at <= now)
+    cancelled = _with_work(session, issue_id, IssueState.CANCELLED)
+    return sorted(
+        (one for one in sending + cancelled if one.lease not in taken), key=lambda one: (one.issue_id, one.number)
+    )
+
+
+def _with_work(
+    session: Session, issue_id: int | None, state: IssueState, *which: sa.ColumnElement[bool]
+) -> list[Slice]:
+    """The slices of issues in a state that have something unsettled.
+
+    The issues come first: of one that is paused, half a million deliveries would be looked through at every look.
+    """
+    query = sa.select(Issue.id).where(Issue.state == state)
+    issues = session.scalars(query if issue_id is None else query.where(Issue.id == issue_id)).all()
+    if not issues:
+        return []
+    unsettled = (Delivery.issue_id.in_(issues), ledger.IS_ISSUE, *ledger.unsettled(), *which)
+    found = session.execute(sa.select(Delivery.issue_id, Delivery.slice).distinct().where(*unsettled))
+    return [Slice(one, number) for one, number in found if one is not None]
 
 
 def close_finished(session: Session, now: dt.datetime) -> None:
     """Close the books of issues whose last slice ended without doing so: a crash came between."""
-    empty = ~sa.exists().where(Delivery.issue_id == Issue.id, ledger.IS_ISSUE, *ledger.unsettled())
+    empty = ~sa.exists().where(Delivery.issue_id == Issue.id, *ledger.LEFT_TO_DO)
     for issue_id in session.scalars(sa.select(Issue.id).where(Issue.state == IssueState.SENDING, empty)).all():
         ledger.finish(session, issue_id, now)

@@ -40,6 +40,8 @@ async def _issues(sending: Sending, stopping: asyncio.Event) -> None:
     slices = Slices(sending, stopping)
     while not stopping.is_set():
         await guarded("issues", slices.step, stopping)
+        if slices.has_found_others:
+            await sleep(LOOK_EVERY, stopping)
         slices.look_anew()
     await slices.drain()
 
@@ -94,6 +96,11 @@ class Slices:
     def _is_held(self) -> bool:
         """Whether a quota alone keeps what is left back."""
         return self.sending.rest.seconds > 0 and not self.total.is_over and not self.stopping.is_set()
+
+    @property
+    def has_found_others(self) -> bool:
+        """Whether something was due that could not be begun: looking again at once would find the same."""
+        return bool(self._elsewhere)
 
     def look_anew(self) -> None:
         """Forget what was somebody else's work: it may be free by now."""

@@ -18,7 +18,7 @@ from digest.mail.letters_work import LettersWork
 from digest.mail.render import Renderer
 from digest.mail.send import Sender
 from digest.mail.slices import Slice, close_finished, due_slices
-from digest.models import Delivery, Issue
+from digest.models import Delivery, Issue, IssueState
 from digest.settings import Newsletter
 from subscribers.db import Database
 from subscribers.tokens import Links
@@ -126,7 +126,7 @@ class Sending:
         if newsletter is None:
             log.error("an issue waits for a newsletter that is not declared", newsletter=slug, issue=slice_.issue_id)
             reason = f"the newsletter {slug!r} is no longer declared"
-            await asyncio.to_thread(self._pause, slice_.issue_id, reason)
+            await asyncio.to_thread(self._put_aside, slice_, reason)
             return None
         kit = self.kit
         work = IssueWork(kit.database, kit.vault, newsletter, self.mailings, slice_)
@@ -137,10 +137,10 @@ class Sending:
         return run
 
     def letters_due(self) -> bool:
-        """Whether any letter is to be sent now."""
-        query = sa.select(Delivery.id).where(ledger.IS_LETTER, *ledger.due(self.now)).limit(1)
+        """Whether any letter is to be sent now, or was left by a dead sender between the dot and the answer."""
+        due = sa.select(Delivery.id).where(ledger.IS_LETTER, *ledger.due(self.now)).limit(1)
         with self.kit.database.read() as session:
-            return session.scalar(query) is not None
+            return session.scalar(due) is not None or ledger.is_abandoned(session, self.now)
 
     def due(self, issue_id: int | None = None) -> list[Slice]:
         """The slices that have something to do now; on the way, books that only want closing are closed."""
@@ -150,6 +150,15 @@ class Sending:
             with self.kit.database.write() as session:
                 close_finished(session, self.now)
         return found
+
+    def _put_aside(self, slice_: Slice, reason: str) -> None:
+        """Pause an issue that cannot be sent; of one that is cancelled close the books, or it is due for ever."""
+        self._pause(slice_.issue_id, reason)
+        mine = ledger.of_slice(slice_.issue_id, slice_.number)
+        with self.kit.database.write() as session:
+            if session.get_one(Issue, slice_.issue_id).state is IssueState.CANCELLED:
+                ledger.recover(session, mine, self.now)
+                ledger.exclude_all(session, mine, "the issue was cancelled", self.now)
 
     def _pause(self, issue_id: int, reason: str) -> None:
         with self.kit.database.write() as session:

@@ -5,9 +5,11 @@ import datetime as dt
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
+from procrastinate import PsycopgConnector
 
 from digest.mail import ledger, pace
 from digest.mail.commits import Commits
@@ -17,7 +19,7 @@ from digest.mail.pace import Rates
 from digest.mail.providers import Provider
 from digest.mail.send import Sender
 from digest.mail.slices import Slice, due_slices
-from digest.models import Delivery, IssueState
+from digest.models import Delivery, DeliveryState, Issue, IssueState
 from digest.queue import jobs
 from digest.queue.sending import Sending
 from subscribers.db import Database
@@ -71,7 +73,7 @@ def test_of_two_wishes_for_one_dot_in_the_same_commit_one_is_granted(house: Hous
     take_lease(house.database, claim, house.now, dt.timedelta(seconds=60))
     delivery = first_delivery(house)
 
-    async def both() -> list[Verdict]:
+    async def both() -> tuple[Verdict, Verdict]:
         async with Commits(house.database, lambda: house.now) as commits:
             return await asyncio.gather(commits.intend(delivery, claim), commits.intend(delivery, claim))
 
@@ -196,7 +198,7 @@ def test_a_lost_connection_to_the_database_does_not_keep_letters_back_while_slic
         jobs.enqueue(session, [Slice(issue, 0)])
 
     monkeypatch.setattr(jobs, "STALLED_AFTER", 2.0)
-    connector = jobs.PsycopgConnector
+    connector = PsycopgConnector
     monkeypatch.setattr(jobs, "PsycopgConnector", lambda **words: connector(**words, timeout=1.0))
 
     def doing() -> int:
@@ -222,3 +224,43 @@ def test_a_lost_connection_to_the_database_does_not_keep_letters_back_while_slic
     with ScriptedServer() as relay:
         asyncio.run(story(relay.port))
     assert relay.accepted == ["somebody@readers.example"]
+
+
+def test_a_letter_that_a_dead_sender_left_uncertain_is_named_without_waiting_for_another(house: House) -> None:
+    house.service.join("watchdog", "somebody@readers.example", house.now)
+    with house.database.write() as session:
+        session.execute(sa.update(Delivery).values(state=DeliveryState.COMMITTING))
+
+    with ScriptedServer() as relay:
+        asyncio.run(house.worker(relay.port).send_letters(asyncio.Event()))
+    assert relay.dotted == []
+    assert house.states() == {"unknown": 1}
+
+
+def test_a_paused_issue_costs_nothing_to_look_at(house: House) -> None:
+    house.readers(2)
+    issue = house.issue()
+    with house.database.write() as session:
+        session.execute(sa.update(Issue).where(Issue.id == issue).values(state=IssueState.PAUSED))
+    asked: list[str] = []
+    sa.event.listen(house.database.engine, "before_cursor_execute", lambda *said: asked.append(said[2]))
+    with house.database.read() as session:
+        assert due_slices(session, house.now) == []
+    assert not [text for text in asked if "deliveries" in text]
+
+
+def test_a_cancelled_issue_of_a_newsletter_that_is_gone_is_closed_and_not_looked_at_for_ever(house: House) -> None:
+    house.readers(1)
+    issue = house.issue()
+    with house.database.write() as session:
+        session.execute(sa.update(Delivery).values(state=DeliveryState.COMMITTING))
+        session.execute(sa.update(Issue).values(state=IssueState.CANCELLED))
+    kit = replace(house.kit, newsletters={})
+
+    async def story() -> list[Slice]:
+        async with Sender(house.engine(1)) as sender:
+            sending = Sending(kit, sender)
+            await sending.slice(Slice(issue, 0), asyncio.Event())
+            return sending.due()
+
+    assert asyncio.run(story()) == []
