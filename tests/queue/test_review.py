@@ -73,9 +73,9 @@ def test_of_two_wishes_for_one_dot_in_the_same_commit_one_is_granted(house: Hous
     take_lease(house.database, claim, house.now, dt.timedelta(seconds=60))
     delivery = first_delivery(house)
 
-    async def both() -> tuple[Verdict, Verdict]:
+    async def both() -> list[Verdict]:
         async with Commits(house.database, lambda: house.now) as commits:
-            return await asyncio.gather(commits.intend(delivery, claim), commits.intend(delivery, claim))
+            return list(await asyncio.gather(commits.intend(delivery, claim), commits.intend(delivery, claim)))
 
     assert sorted(verdict.value for verdict in asyncio.run(both())) == ["go", "stop"]
 
