@@ -120,6 +120,8 @@ class Slices:
                 self._running[slice_] = asyncio.create_task(self.sending.slice(slice_, self.stopping))
 
     async def _wait(self) -> None:
+        if self.stopping.is_set() and not self._running:
+            return
         stop = asyncio.create_task(self.stopping.wait())
         waiting = {*self._running.values()} if self.stopping.is_set() else {*self._running.values(), stop}
         await asyncio.wait(waiting, timeout=LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)

@@ -8,8 +8,11 @@ import pytest
 
 from digest.issues import control
 from digest.issues.outcomes import Done
+from digest.mail.send import Sender
 from digest.models import IssueState
 from digest.queue import jobs
+from digest.queue.local import Slices
+from digest.queue.sending import Sending
 from subscribers.db import Database
 from tests.house import House
 from tests.smtp_server import Moment, ScriptedServer
@@ -143,3 +146,16 @@ def test_a_worker_that_is_asked_to_end_finishes_what_is_under_way_and_another_go
         asyncio.run(house.worker(relay.port).send_issue(issue, asyncio.Event()))
     assert sorted(relay.accepted) == sorted(readers)
     assert house.books(issue).closes
+
+
+def test_being_asked_to_end_in_the_moment_when_nothing_is_under_way_is_no_fault(sqlite_database: Database) -> None:
+    house = House(sqlite_database)
+
+    async def story() -> None:
+        stopping = asyncio.Event()
+        async with Sender(house.engine(1)) as sender:
+            slices = Slices(Sending(house.kit, sender), stopping)
+            stopping.set()
+            await slices.step()
+
+    asyncio.run(story())
