@@ -203,7 +203,7 @@ def _make_app(sending: Sending, stopping: asyncio.Event) -> App:
     """The two tasks, bound to what this process sends with."""
     conninfo = _conninfo(sending.kit.database)
     app = App(connector=PsycopgConnector(conninfo=conninfo, min_size=1, max_size=AT_ONCE + 4))
-    rest = Rest()
+    rest = Rest(after_any_stop=True)
 
     @app.task(name=SLICES)
     async def slices(issue_id: int, number: int) -> None:
