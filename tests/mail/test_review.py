@@ -10,8 +10,10 @@ import sqlalchemy as sa
 
 from digest.issues import control
 from digest.issues.outcomes import Done
+from digest.mail import pace
 from digest.mail.issue_work import IssueWork
 from digest.mail.lanes import REST, Lanes
+from digest.mail.pace import Rates
 from digest.mail.pool import Pool
 from digest.mail.providers import Provider
 from digest.mail.replies import Reply, Stage
@@ -201,3 +203,10 @@ def test_a_fault_of_one_connection_lets_the_others_hear_the_answer_to_their_dot(
         asyncio.run(story(relay.port))
     assert house.books(issue).committing == 0
     assert house.books(issue).accepted == len(relay.dotted)
+
+
+def test_many_that_ask_at_once_never_get_the_same_instant(sqlite_database: Database) -> None:
+    rates = Rates(per_second=0.01)
+    with sqlite_database.write() as session:
+        waits = [pace.reserve(session, rates, 1, NOW).wait for _ in range(4)]
+    assert waits == [0.0, 100.0, 200.0, 300.0]
