@@ -76,6 +76,8 @@ class Run:
     """Whether another process has the right to send now: then nothing more may be done here, not even tidying."""
     halted: bool = False
     """Whether a person paused or cancelled the issue."""
+    faults: list[Exception] = field(default_factory=list)
+    """What should not have happened to its connections: no other message is begun, and then it is raised."""
     busy: int = 0
     """How many connections have a message under way."""
     held_until: dt.datetime | None = None
@@ -94,7 +96,7 @@ class Run:
     @property
     def is_over(self) -> bool:
         """Whether no other message is to be begun."""
-        return self.lost or self.halted or self.course.stopped is not None
+        return self.lost or self.halted or bool(self.faults) or self.course.stopped is not None
 
     def note(self, result: Outcome) -> None:
         """Count an outcome."""

@@ -12,6 +12,11 @@ from digest.models import Quota
 
 _SPANS = {"hour": dt.timedelta(hours=1), "day": dt.timedelta(days=1)}
 
+HANDFUL = 2.0
+"""Seconds' worth of messages that are asked for at once, so that a pause loses little."""
+CROWD = 100
+"""So many handfuls may be given away ahead: one for each slice on its way, in all processes."""
+
 
 @dataclass(frozen=True)
 class Rates:
@@ -28,7 +33,7 @@ class Rates:
 
     def handful(self, most: int) -> int:
         """How many to ask for at once: not more than two seconds' worth, so that a pause loses little."""
-        return most if self.per_second is None else max(1, min(most, int(2 * self.per_second)))
+        return most if self.per_second is None else max(1, min(most, int(HANDFUL * self.per_second)))
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,9 @@ def _spaced(session: Session, per_second: float, count: int, now: dt.datetime) -
     """Messages follow each other at the rate: what is given away reaches from the last one's instant on."""
     row = _row(session, "second", now)
     spacing = 1 / per_second
-    begin = max(now, min(row.since, now + dt.timedelta(minutes=1)))
+    # What lies further ahead than a crowd of senders can have asked for was given away by a clock that was wrong.
+    plausible = now + CROWD * dt.timedelta(seconds=max(HANDFUL, spacing))
+    begin = row.since if now <= row.since <= plausible else now
     row.since = begin + dt.timedelta(seconds=count * spacing)
     session.flush()
     return Grant(count, (begin - now).total_seconds(), spacing)

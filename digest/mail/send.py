@@ -134,7 +134,7 @@ class Sender:
             course.is_told = course.stopped is not None
             run.held_until = work.held_until
             await asyncio.to_thread(drop_lease, engine.database, claim)
-        if not self._courses:
+        if not self._courses and (self._leaving is None or self._leaving.done()):
             self._leaving = asyncio.create_task(self._leave())
         return run
 
@@ -153,6 +153,9 @@ class Sender:
         async with asyncio.TaskGroup() as lanes:
             for _ in range(min(FOR_LETTERS, width) if work.grows else min(width, due)):
                 lanes.create_task(_Lane(self, pool, work, claim, run, stopping).work())
+        if run.faults:
+            # Not before every answer to a dot was heard: it would be unknown for ever.
+            raise ExceptionGroup("connections failed", run.faults)
 
     async def _keep(self, claim: Claim, run: Run) -> None:
         """Renew the lease while the run lasts. Should it be lost, no intent is granted any more; the run then ends."""
@@ -209,10 +212,12 @@ class _Lane:
                 await self._work_on()
             except NotSendable as error:
                 self._run.course.stop(str(error))
+            except Exception as error:  # noqa: BLE001 -- it ends the run, and is raised when the others have ended.
+                self._run.faults.append(error)
+                self._lose()
             except BaseException:
                 # In the middle of a transaction there is no goodbye: it would become part of the text.
-                if self._session:
-                    self._pool.lose(self._session)
+                self._lose()
                 raise
             if self._session and self._pool.is_good(self._session) and not self._is_going:
                 self._pool.keep(self._session)

@@ -156,9 +156,21 @@ def _sweep(sending: Sending) -> None:
             _defer(session, jobs)
 
 
+class _Ending(asyncio.Event):
+    """Set when these workers are to end; it counts as set as soon as the whole process is to."""
+
+    def __init__(self, stopping: asyncio.Event) -> None:
+        super().__init__()
+        self._stopping = stopping
+
+    def is_set(self) -> bool:
+        """Whether no other message is to be begun: not a turn of the loop later than that is known."""
+        return super().is_set() or self._stopping.is_set()
+
+
 async def _work(sending: Sending, stopping: asyncio.Event) -> None:
     """Two workers in this process: one does letters alone, so that no number of slices keeps a letter waiting."""
-    ending = asyncio.Event()
+    ending = _Ending(stopping)
     async with _make_app(sending, ending).open_async() as app:
         tasks = [
             asyncio.create_task(_worker(app, LETTERS, 1)),
@@ -203,7 +215,7 @@ def _make_app(sending: Sending, stopping: asyncio.Event) -> App:
     """The two tasks, bound to what this process sends with."""
     conninfo = _conninfo(sending.kit.database)
     app = App(connector=PsycopgConnector(conninfo=conninfo, min_size=1, max_size=AT_ONCE + 4))
-    rest = Rest()
+    rest = Rest(after_any_stop=True)
 
     @app.task(name=SLICES)
     async def slices(issue_id: int, number: int) -> None:

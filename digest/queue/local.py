@@ -26,7 +26,7 @@ async def serve(sending: Sending, stopping: asyncio.Event) -> None:
 
 
 async def _letters(sending: Sending, stopping: asyncio.Event) -> None:
-    rest = Rest()
+    rest = Rest(after_any_stop=True)
 
     async def act() -> None:
         rest.after(await sending.letters(stopping), sending.now)

@@ -51,6 +51,8 @@ class Kit:
 class Rest:
     """How long something is left alone: the relay that cannot be used, a quota that is used up."""
 
+    after_any_stop: bool = False
+    """Whether every stop is followed by a rest. An issue is paused for most; letters cannot be, and wait a while."""
     failures: int = 0
     until: float = 0.0
     """An instant of the running loop's clock."""
@@ -62,7 +64,7 @@ class Rest:
             self.until = loop_now + (run.held_until - now).total_seconds()
         if run is None or not run.stopped:
             self.failures = 0
-        elif run.relay_down and not self.seconds:
+        elif (run.relay_down or self.after_any_stop) and not self.seconds:
             # Several slices may learn of one failure: they all ended while none was begun any more.
             self.failures += 1
             wait = RELAY_WAIT[min(self.failures, len(RELAY_WAIT)) - 1]

@@ -2,19 +2,25 @@
 
 import asyncio
 import datetime as dt
+from collections import Counter
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from digest.issues import control
 from digest.issues.outcomes import Done
+from digest.mail import pace
+from digest.mail.issue_work import IssueWork
 from digest.mail.lanes import REST, Lanes
+from digest.mail.pace import Rates
 from digest.mail.pool import Pool
 from digest.mail.providers import Provider
 from digest.mail.replies import Reply, Stage
 from digest.mail.send import Sender
 from digest.mail.slices import Slice
 from digest.mail.smtp import Refused, Session
+from digest.mail.work import Copy
 from digest.models import IssueState
 from digest.queue.sending import RELAY_WAIT, Sending
 from subscribers.db import Database
@@ -165,3 +171,42 @@ def test_an_issue_that_is_resumed_is_not_paused_again_for_the_old_reason(sqlite_
     with ScriptedServer(plan) as relay:
         asyncio.run(story(relay.port))
     assert len(relay.accepted) == 2
+
+
+def test_a_fault_of_one_connection_lets_the_others_hear_the_answer_to_their_dot(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database was away for one reading: nobody whose dot has left may become unknown for that."""
+    house = House(sqlite_database)
+    house.readers(70)
+    issue = house.issue()
+    load, loads = IssueWork._load, []
+
+    def failing(work: IssueWork, now: dt.datetime, held: Counter[Provider]) -> list[Copy]:
+        loads.append(now)
+        if len(loads) > 1:
+            raise sa.exc.OperationalError("SELECT", {}, Exception("it was away"))
+        return load(work, now, held)
+
+    def plan(moment: Moment) -> Say | None:
+        return Say(delay=1.0) if moment.command == "DOT" and moment.connection == 1 and moment.message == 1 else None
+
+    async def story(port: int) -> None:
+        engine = house.engine(port)
+        async with Sender(replace(engine, limits=replace(engine.limits, dot=5))) as sender:
+            sending = Sending(house.kit, sender)
+            with pytest.raises(ExceptionGroup):
+                await sending.slice(Slice(issue, 0), asyncio.Event())
+
+    monkeypatch.setattr(IssueWork, "_load", failing)
+    with ScriptedServer(plan) as relay:
+        asyncio.run(story(relay.port))
+    assert house.books(issue).committing == 0
+    assert house.books(issue).accepted == len(relay.dotted)
+
+
+def test_many_that_ask_at_once_never_get_the_same_instant(sqlite_database: Database) -> None:
+    rates = Rates(per_second=0.01)
+    with sqlite_database.write() as session:
+        waits = [pace.reserve(session, rates, 1, NOW).wait for _ in range(4)]
+    assert waits == [0.0, 100.0, 200.0, 300.0]

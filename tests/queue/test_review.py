@@ -264,3 +264,24 @@ def test_a_cancelled_issue_of_a_newsletter_that_is_gone_is_closed_and_not_looked
             return sending.due()
 
     assert asyncio.run(story()) == []
+
+
+def test_a_relay_that_refuses_our_letters_is_not_given_all_of_them_at_once(house: House) -> None:
+    """The breaker ends a run of letters after ten; the next run must not follow at once and lose the next ten."""
+    for number in range(25):
+        house.service.join("watchdog", f"somebody-{number}@readers.example", house.now)
+
+    def plan(moment: Moment) -> Say | None:
+        return Say(b"554 5.7.1 we do not know you\r\n") if moment.command == "DATA" else None
+
+    async def story(port: int) -> None:
+        stopping = asyncio.Event()
+        worker = asyncio.create_task(house.worker(port).run(stopping))
+        await until(lambda: house.states().get("rejected", 0) >= 10)
+        await asyncio.sleep(2)
+        stopping.set()
+        await worker
+
+    with ScriptedServer(plan) as relay:
+        asyncio.run(story(relay.port))
+    assert house.states()["queued"] >= 10
