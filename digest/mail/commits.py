@@ -18,7 +18,7 @@ from digest.mail.ledger import Verdict
 from digest.mail.steps import Result
 from subscribers.db import Database
 
-CROWD = 2
+CROWD = 5
 """When so many wanted the last commit, the next one waits a moment for others to join: half as many commits."""
 MOMENT = 0.0007
 """Seconds of that moment, a fraction of what a commit takes."""
