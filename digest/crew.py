@@ -50,7 +50,11 @@ async def _keep_one(number: int, stopping: asyncio.Event, command: Sequence[str]
 
 async def _run_one(number: int, stopping: asyncio.Event, command: Sequence[str]) -> int:
     """One process from its start to its end; returns its exit code."""
-    process = await asyncio.create_subprocess_exec(*command)
+    try:
+        process = await asyncio.create_subprocess_exec(*command)
+    except OSError as error:
+        # The machine has no room for another process just now; those that run must go on.
+        return error.errno or 1
     log.info("a worker starts", worker=number, pid=process.pid)
     stop = asyncio.create_task(stopping.wait())
     ended = asyncio.create_task(process.wait())

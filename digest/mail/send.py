@@ -355,8 +355,8 @@ class _Lane:
     def _record(self, copy: Copy, result: Outcome) -> None:
         now = self._engine.clock()
         retry_at = rest_until = None
+        result = replace(result, reply=without(result.reply, copy.envelope.recipient))
         if result.state is not DeliveryState.ACCEPTED:
-            result = replace(result, reply=without(result.reply, copy.envelope.recipient))
             retry_at = next_try(copy.attempts + 1, now, self._engine.rng)
             log.info(
                 "delivery", id=copy.delivery_id, state=result.state.value, scope=result.scope.value, reply=result.reply

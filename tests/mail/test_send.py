@@ -554,3 +554,17 @@ def test_a_domain_that_is_no_name_is_not_stored_with_the_reason(database: Databa
     assert house.books(issue).rejected == 1
     assert reply is not None
     assert "canary" not in reply
+
+
+def test_what_the_relay_says_of_an_accepted_copy_names_nobody_either(sqlite_database: Database) -> None:
+    house = House(sqlite_database)
+    house.readers(1)
+    issue = house.issue()
+    said = b"250 2.0.0 queued for reader-1=40readers.example, mailbox reader-1\r\n"
+    with ScriptedServer(to(1, "DOT", Say(said))) as relay:
+        send(house.engine(relay.port), house.work(issue))
+    with sqlite_database.read() as session:
+        reply = session.scalars(sa.select(Delivery.reply)).one()
+    assert reply is not None
+    assert "250 2.0.0 queued for <address>" in reply
+    assert "reader-1" not in reply
