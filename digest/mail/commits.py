@@ -18,10 +18,28 @@ from digest.mail.ledger import Verdict
 from digest.mail.steps import Result
 from subscribers.db import Database
 
-CROWD = 5
-"""When so many wanted the last commit, the next one waits a moment for others to join: half as many commits."""
 MOMENT = 0.0007
-"""Seconds of that moment, a fraction of what a commit takes."""
+"""Seconds that a busy ledger waits for others to join the next commit: half as many commits are a quarter less work."""
+BUSY = 2000
+"""Wishes a second from which on it does so; where the relay is what is waited for, waiting more would cost time."""
+LATELY = 0.05
+"""Seconds that this is judged by."""
+
+
+@dataclass
+class _Traffic:
+    """How many wishes came lately."""
+
+    since: float = 0.0
+    count: int = 0
+    is_heavy: bool = False
+
+    def note(self, count: int, now: float) -> None:
+        """Count some more; `now` is an instant of the loop's clock."""
+        if now - self.since > LATELY:
+            self.is_heavy = self.count > BUSY * (now - self.since)
+            self.since, self.count = now, 0
+        self.count += count
 
 
 @dataclass(frozen=True)
@@ -91,15 +109,15 @@ class Commits:
         self._wake.set()
 
     async def _run(self) -> None:
-        is_busy = False
+        traffic = _Traffic()
         while not (self._closing and not self._gathered):
             await self._wake.wait()
             self._wake.clear()
-            if is_busy:
+            if traffic.is_heavy:
                 await asyncio.sleep(MOMENT)
             if batch := self._gathered:
                 self._gathered = _Gathered()
-                is_busy = len(batch.intents) >= CROWD
+                traffic.note(len(batch.intents), self._loop.time())
                 await self._commit(batch)
                 if self._gathered:
                     self._wake.set()
