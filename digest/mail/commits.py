@@ -48,6 +48,8 @@ class _Intent:
 
     delivery_id: int
     claim: Claim
+    after: asyncio.Future[None] | None
+    """What the same connection recorded before: where that was lost, it may not go on."""
     answer: asyncio.Future[Verdict]
 
 
@@ -89,9 +91,12 @@ class Commits:
         await self._loop.run_in_executor(self._thread, self._forget)
         self._thread.shutdown()
 
-    async def intend(self, delivery_id: int, claim: Claim) -> Verdict:
-        """Ask to send the final dot of a delivery; on GO the intent is durable, and so is what was recorded before."""
-        intent = _Intent(delivery_id, claim, self._loop.create_future())
+    async def intend(self, delivery_id: int, claim: Claim, after: asyncio.Future[None] | None = None) -> Verdict:
+        """Ask to send the final dot of a delivery; on GO the intent is durable, and so is what was recorded before.
+
+        Raises the error of `after`, where that could not be recorded: no connection has two uncertain messages.
+        """
+        intent = _Intent(delivery_id, claim, after, self._loop.create_future())
         self._gathered.intents.append(intent)
         self._hand_over()
         return await intent.answer
@@ -123,6 +128,7 @@ class Commits:
                     self._wake.set()
 
     async def _commit(self, batch: _Gathered) -> None:
+        batch.intents = [intent for intent in batch.intents if not _is_barred(intent)]
         try:
             verdicts = await self._loop.run_in_executor(self._thread, self._write, batch)
         except Exception as error:  # noqa: BLE001 -- whoever waits for this commit must learn why it failed.
@@ -186,6 +192,14 @@ def _why_not(session: Session, claim: Claim, delivery_id: int, now: dt.datetime)
     if not has_lease(session, claim, now):
         return Verdict.LOST
     return Verdict.HALT if ledger.is_halted(session, delivery_id) else Verdict.STOP
+
+
+def _is_barred(intent: _Intent) -> bool:
+    """Whether what was to be durable before an intent has failed; whoever asked is told so."""
+    error = intent.after.exception() if intent.after and intent.after.done() else None
+    if error and not intent.answer.done():
+        intent.answer.set_exception(error)
+    return error is not None
 
 
 def _fail(batch: _Gathered, error: Exception) -> None:

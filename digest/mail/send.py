@@ -327,10 +327,7 @@ class _Lane:
             await session.begin(copy.envelope)
         await session.accepted()
         await session.body(copy.segments)
-        verdict = await self._sender.commits.intend(copy.delivery_id, self._claim)
-        if self._recorded:
-            # It was handed over before the intent, so it is durable now, or the ledger has failed.
-            self._recorded.result()
+        verdict = await self._sender.commits.intend(copy.delivery_id, self._claim, self._recorded)
         if verdict is not Verdict.GO:
             self._lose()
             self._run.halted |= verdict is Verdict.HALT

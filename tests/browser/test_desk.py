@@ -263,6 +263,8 @@ def test_enter_in_a_field_saves_and_does_nothing_else(room: Room):
 def test_the_keyboard_alone_is_enough(room: Room):
     page = room.window()
     page.goto(f"{room.url}/desk/login")
+    # The page takes the focus there a moment after it has loaded, and nobody types faster than that.
+    expect(page.get_by_label("Name")).to_be_focused()
     page.keyboard.type("anna")
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)

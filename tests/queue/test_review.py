@@ -56,9 +56,9 @@ def away(database: Database, seconds: float) -> None:
     server.close()
 
 
-def first_delivery(house: House) -> int:
+def deliveries(house: House) -> list[int]:
     with house.database.read() as session:
-        return session.scalars(sa.select(Delivery.id).order_by(Delivery.id)).all()[0]
+        return list(session.scalars(sa.select(Delivery.id).order_by(Delivery.id)))
 
 
 async def until(check: Callable[[], bool], soon: float = SOON) -> None:
@@ -71,13 +71,34 @@ def test_of_two_wishes_for_one_dot_in_the_same_commit_one_is_granted(house: Hous
     house.readers(1)
     claim = Claim(Slice(house.issue(), 0).lease, "test")
     take_lease(house.database, claim, house.now, dt.timedelta(seconds=60))
-    delivery = first_delivery(house)
+    delivery = deliveries(house)[0]
 
     async def both() -> list[Verdict]:
         async with Commits(house.database, lambda: house.now) as commits:
             return list(await asyncio.gather(commits.intend(delivery, claim), commits.intend(delivery, claim)))
 
     assert sorted(verdict.value for verdict in asyncio.run(both())) == ["go", "stop"]
+
+
+def test_a_connection_whose_answer_was_lost_is_granted_no_further_dot(house: House) -> None:
+    """Else it would have two uncertain messages: the one whose answer was lost, and the one it had meant to send."""
+    house.readers(2)
+    claim = Claim(Slice(house.issue(), 0).lease, "test")
+    take_lease(house.database, claim, house.now, dt.timedelta(seconds=60))
+    first, second = deliveries(house)
+
+    async def story() -> None:
+        async with Commits(house.database, lambda: house.now) as commits:
+            assert await commits.intend(first, claim) is Verdict.GO
+            lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            lost.set_exception(OSError("the disk is full"))
+            with pytest.raises(OSError, match="full"):
+                await commits.intend(second, claim, lost)
+
+    asyncio.run(story())
+    with house.database.read() as session:
+        states = session.scalars(sa.select(Delivery.state).order_by(Delivery.id)).all()
+    assert states == [DeliveryState.COMMITTING, DeliveryState.QUEUED]
 
 
 def test_a_process_that_is_given_a_slice_twice_sends_it_once(house: House) -> None:
@@ -129,7 +150,7 @@ def test_two_processes_that_are_told_too_fast_at_once_lose_no_outcome(many: Hous
     """Whoever comes second must not fail: a whole group commit of answers, twenty readers', would be lost with it."""
     many.readers(2)
     many.issue()
-    delivery = first_delivery(many)
+    delivery = deliveries(many)[0]
     rest = many.now + dt.timedelta(minutes=10)
 
     def slow(database: Database) -> None:
