@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from subscribers.db import Base, UTCDateTime
+from subscribers.lifecycle import Format
 
 
 class SourceState(Base):
@@ -116,6 +117,9 @@ class Issue(Base):
     rendered_text: Mapped[str | None] = mapped_column(sa.Text, deferred=True)
     rendered_html: Mapped[str | None] = mapped_column(sa.Text, deferred=True)
     """What was sent, with the slots unfilled: for the wire, for a resend byte by byte, and for the archive."""
+    rendered_full_text: Mapped[str | None] = mapped_column(sa.Text, deferred=True)
+    rendered_full_html: Mapped[str | None] = mapped_column(sa.Text, deferred=True)
+    """The same with the whole stories, for who wants them."""
     wire_digest: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32))
     """SHA-256 of the message as it was first made for the wire: a resend has to be the same (S-12)."""
 
@@ -201,6 +205,11 @@ class Delivery(Base):
     # No foreign key: an erased person's rows stay as counts, without a person to point at.
     subscriber_id: Mapped[int | None]
     subscription_id: Mapped[int | None]
+    format: Mapped[Format] = mapped_column(
+        sa.Enum(Format, native_enum=False, length=12), default=Format.SUMMARIES, server_default=Format.SUMMARIES.name
+    )
+    is_neutral: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    """What the reader had chosen when the audience was frozen: a resend is the same, whatever they chose since."""
     user_id: Mapped[int | None] = mapped_column(sa.ForeignKey("users.id", ondelete="SET NULL"))
     """The editor it goes to, for test-sends and reminders."""
     context_sealed: Mapped[bytes | None] = mapped_column(sa.LargeBinary)
@@ -313,3 +322,63 @@ class Report(Base):
     """JSON, as `digest report --json` prints it; numbers and classes only, nobody in it."""
     purged_at: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
     """When the deliveries it was made from were removed."""
+
+
+class ArrivalState(enum.StrEnum):
+    """Where something stands that came in."""
+
+    WAITING = "waiting"
+    DONE = "done"
+    KEPT = "kept"
+    """It could not be read, or changes nothing by itself: it is kept for a person, as long as O-55 allows."""
+
+
+class Arrival(Base):
+    """A mail or a provider's notice that came in, sealed as it came, and what became of it.
+
+    Whoever takes it in needs no key that opens anything; the sender's process reads it.
+    """
+
+    __tablename__ = "arrivals"
+    __table_args__ = (sa.Index("ix_arrivals_state", "state", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[bytes] = mapped_column(sa.LargeBinary(16), unique=True)
+    """Random; binds the sealed octets to this row."""
+    source: Mapped[str] = mapped_column(sa.String(16))
+    """`mail`, or the provider whose notice it is: `ses`, `mailgun`, `postmark`, `sendgrid`."""
+    key: Mapped[bytes] = mapped_column(sa.LargeBinary(32), unique=True)
+    """SHA-256 of what makes it the same: what comes twice is done once (N-31)."""
+    arrived_at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
+    sealed: Mapped[bytes | None] = mapped_column(sa.LargeBinary, deferred=True)
+    """Removed when it is done."""
+    state: Mapped[ArrivalState] = mapped_column(
+        sa.Enum(ArrivalState, native_enum=False, length=12), default=ArrivalState.WAITING
+    )
+    outcome: Mapped[str] = mapped_column(sa.Text, default="")
+    """What came of it, or why it waits for a person; without an address."""
+    settled_at: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
+
+
+class Bounce(Base):
+    """What a notice said of a reader's mailbox: what the policy of N-20 to N-22 counts."""
+
+    __tablename__ = "bounces"
+    __table_args__ = (sa.Index("ix_bounces_subscriber", "subscriber_id", "at"), sa.Index("ix_bounces_at", "at"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    # No foreign key: an erased person's rows stay as counts, without a person to point at.
+    subscriber_id: Mapped[int | None]
+    newsletter: Mapped[str] = mapped_column(sa.String(40), default="")
+    issue_id: Mapped[int | None]
+    at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
+    sign: Mapped[str] = mapped_column(sa.String(12))
+    """`hard`, `soft`, `policy` or `complaint`."""
+    status: Mapped[str] = mapped_column(sa.String(12), default="")
+    """The enhanced status code (RFC 3463), where one was given."""
+    reason: Mapped[str] = mapped_column(sa.String(32), default="")
+    """The class of the reason: `user-unknown`, `mailbox-full`, …"""
+    domain_key: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32))
+    """A keyed hash of the mailbox's domain: a spike of one domain is seen by it (N-20)."""
+    verdict: Mapped[str] = mapped_column(sa.String(12), default="counted")
+    """`counted`, `suppressed`, `quarantined` or `cleared`."""

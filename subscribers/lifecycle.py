@@ -14,6 +14,16 @@ class State(enum.StrEnum):
     LEFT = "left"
 
 
+class Format(enum.StrEnum):
+    """How much of the stories a reader wants in the mail."""
+
+    SUMMARIES = "summaries"
+    FULL = "full"
+    """The whole stories, as many as a mail can hold."""
+    TEXT = "text"
+    """Summaries, and no HTML at all."""
+
+
 class Event(enum.StrEnum):
     """What can happen to a subscription."""
 
@@ -22,6 +32,8 @@ class Event(enum.StrEnum):
     LEFT = "left"
     ENTERED = "entered"
     """An operator entered it by hand, with the evidence why no confirmation is needed."""
+    SUPPRESSED = "suppressed"
+    """The mailbox is gone, or its owner complained: nothing goes there any more (N-12, N-20)."""
     LAPSED = "lapsed"
     """Nobody confirmed in time, and they had left before: so it is as it was. (New ones are deleted, O-25.)"""
 
@@ -36,6 +48,9 @@ STEPS: dict[tuple[State | None, Event], State] = {
     (State.PENDING, Event.LEFT): State.LEFT,
     (State.CONFIRMED, Event.LEFT): State.LEFT,
     (State.LEFT, Event.LEFT): State.LEFT,
+    (State.PENDING, Event.SUPPRESSED): State.LEFT,
+    (State.CONFIRMED, Event.SUPPRESSED): State.LEFT,
+    (State.LEFT, Event.SUPPRESSED): State.LEFT,
     (State.PENDING, Event.LAPSED): State.LEFT,
     (None, Event.ENTERED): State.CONFIRMED,
     (State.PENDING, Event.ENTERED): State.CONFIRMED,

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from subscribers.db import Base, UTCDateTime
-from subscribers.lifecycle import State
+from subscribers.lifecycle import Format, State
 
 
 class DataKey(Base):
@@ -31,6 +31,11 @@ class Subscriber(Base):
     """Random; binds the sealed address to this row (E-02)."""
     address_sealed: Mapped[bytes] = mapped_column(sa.LargeBinary)
     blind_index: Mapped[bytes] = mapped_column(sa.LargeBinary(32), unique=True)
+    suppression_hash: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32))
+    """What a suppression of this address is kept under, so that a process that cannot open addresses can make one.
+
+    None only where the row is older than this column; whoever can open the address then makes it anew.
+    """
     created_at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
 
     subscriptions: Mapped[list[Subscription]] = relationship(back_populates="subscriber", passive_deletes=True)
@@ -65,6 +70,15 @@ class Subscription(Base):
     confirm_hash: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32), unique=True)
     """SHA-256 of the confirmation token that is good now (O-01, O-02)."""
     confirm_until: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
+    left_reason: Mapped[str | None] = mapped_column(sa.String(16))
+    """Why they left where it was not by themselves: `bounce` or `complaint`."""
+    format: Mapped[Format] = mapped_column(
+        sa.Enum(Format, native_enum=False, length=12), default=Format.SUMMARIES, server_default=Format.SUMMARIES.name
+    )
+    is_neutral: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    """Whether subject and preheader give nothing away to whoever sees the lock-screen (F-52)."""
+    paused_until: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
+    """Issues that are frozen before this instant pass them by."""
 
     subscriber: Mapped[Subscriber] = relationship(back_populates="subscriptions")
 
@@ -79,6 +93,17 @@ class LetterMemory(Base):
     rate_key: Mapped[bytes] = mapped_column(sa.LargeBinary(32))
     letter: Mapped[str] = mapped_column(sa.String(32))
     at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
+
+
+class FreshLink(Base):
+    """A link that was just sent to a person's address: who has it may do what a forwarded issue must not allow."""
+
+    __tablename__ = "fresh_links"
+
+    token_hash: Mapped[bytes] = mapped_column(sa.LargeBinary(32), primary_key=True)
+    """SHA-256 of a random token (O-01)."""
+    subscriber_id: Mapped[int] = mapped_column(sa.ForeignKey("subscribers.id", ondelete="CASCADE"))
+    until: Mapped[dt.datetime] = mapped_column(UTCDateTime)
 
 
 class Suppression(Base):

@@ -22,10 +22,12 @@ class Pages:
             loader=FileSystemLoader(folders),
             autoescape=True,
             undefined=StrictUndefined,
+            extensions=["jinja2.ext.i18n"],
             trim_blocks=True,
             lstrip_blocks=True,
         )
         self._environment.globals.update(everywhere)
+        self._environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
 
     def render(self, name: str, **context: object) -> str:
         """The page that a template makes of some values.

@@ -24,6 +24,7 @@ from subscribers.letters import ALREADY_SUBSCRIBED, CONFIRM, LONGEST_MEMORY, Let
 from subscribers.lifecycle import Event, State, step
 from subscribers.models import LetterMemory, Subscriber, Subscription, Suppression
 from subscribers.purging import CONFIRM_WITHIN, purge
+from subscribers.suppression import ASKED, add_suppression, end
 from subscribers.tokens import (
     Links,
     Purpose,
@@ -153,7 +154,7 @@ class Service:
             if subscription.state is not state:
                 subscription.state = state
                 subscription.confirmed_at = now
-                subscription.left_at = None
+                subscription.left_at = subscription.left_reason = None
         return Outcome.DONE
 
     def awaiting(self, token: str, now: dt.datetime) -> NewsletterInfo | None:
@@ -176,7 +177,7 @@ class Service:
         with self._database.write() as session:
             query = sa.select(Subscription).where(Subscription.public_id == public_id).with_for_update()
             for subscription in session.scalars(query):
-                _end(subscription, now)
+                end(subscription, Event.LEFT, now)
         return Outcome.DONE
 
     def never(self, token: str, now: dt.datetime) -> Outcome:
@@ -189,12 +190,11 @@ class Service:
             return Outcome.OLD_LINK
         with self._database.write() as session:
             self._lock(session, named.suppression_hash)
-            if session.get(Suppression, named.suppression_hash) is None:
-                session.add(Suppression(address_hash=named.suppression_hash, reason="asked", month=f"{now:%Y-%m}"))
+            add_suppression(session, named.suppression_hash, ASKED, now)
             person = sa.select(Subscriber.id).where(Subscriber.blind_index == named.blind_index)
             theirs = sa.select(Subscription).where(Subscription.subscriber_id.in_(person)).order_by(Subscription.id)
             for subscription in session.scalars(theirs.with_for_update()):
-                _end(subscription, now)
+                end(subscription, Event.LEFT, now)
         return Outcome.DONE
 
     def held(self, token: str) -> Held | None:
@@ -330,6 +330,7 @@ class Service:
             public_id=public_id,
             address_sealed=self._vault.seal(address.delivery, SUBSCRIBER_ADDRESS, public_id),
             blind_index=self._vault.blind_index(address.identity),
+            suppression_hash=self._vault.suppression_hash(address.identity),
             created_at=now,
         )
         session.add(subscriber)
@@ -384,11 +385,3 @@ def _waiting_for(token: str, now: dt.datetime) -> sa.Select[Subscription]:
     return sa.select(Subscription).where(
         Subscription.confirm_hash == hash_token(token), Subscription.confirm_until > now
     )
-
-
-def _end(subscription: Subscription, now: dt.datetime) -> None:
-    state = step(subscription.state, Event.LEFT)
-    if state and subscription.state is not state:
-        subscription.state = state
-        subscription.left_at = now
-        subscription.confirm_hash = subscription.confirm_until = None

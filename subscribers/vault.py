@@ -28,6 +28,7 @@ from sqlalchemy.orm import Session
 from subscribers.keys import BadKeys, Keys, make_keys, read_keys, write_keys
 
 __all__ = [
+    "ARRIVAL",
     "DELIVERY_CONTEXT",
     "SUBSCRIBER_ADDRESS",
     "USER_ADDRESS",
@@ -72,6 +73,7 @@ class Place:
 SUBSCRIBER_ADDRESS = Place("subscribers", "address_sealed")
 USER_ADDRESS = Place("users", "address_sealed")
 DELIVERY_CONTEXT = Place("deliveries", "context_sealed")
+ARRIVAL = Place("arrivals", "sealed")
 
 
 class Store(Protocol):

@@ -35,7 +35,7 @@ from digest.settings import Newsletter, Settings
 from digest.web.accounts import add_user
 from digest.wiring import House, build
 from subscribers.keys import make_keys, write_keys
-from subscribers.web import QUICKEST
+from subscribers.web.form import QUICKEST
 
 Say = Callable[[str], None]
 

@@ -1,0 +1,51 @@
+"""One click ends a subscription: a person's on our page, or their mail program's (RFC 8058)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from litestar import Request, post, route
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, RawBody
+
+from subscribers.body import BadForm, read_form
+from subscribers.web.site import DOING, READING, Answer, Site
+
+ONE_CLICK = ("list-unsubscribe", "one-click")
+"""The one field of a one-click request (RFC 8058 §3.1), in small letters; our own button sends the same."""
+# The pair in a body that is no form: with `=` between, or as a part of a multipart body whose boundary or line ends are
+# not what they should be. Everything is bounded, so that no body takes long to search.
+_PAIR_IN_BODY = re.compile(
+    rb"list-unsubscribe[\"']?[ \t]{0,9}(?:=|[^\n]{0,200}\n(?:[^\n]{2,200}\n){0,9}\r?\n)\s{0,9}one-click(?![\w-])",
+    re.IGNORECASE,
+)
+
+
+def leave_routes(site: Site) -> list[HTTPRouteHandler]:
+    """`/u/{token}`."""
+
+    # One address for two kinds of visitors: a person, who presses the button, and the person's mail program, which
+    # posts the same field without having seen the page (F-25, F-26). Neither is asked for more.
+    @route("/u/{token:str}", **READING)
+    def show(token: FromPath[str]) -> Answer:
+        return site.page("public/leave.html", held=site.service.leaving(token))
+
+    @post("/u/{token:str}", **DOING)
+    def leave(request: Request[Any, Any, Any], body: RawBody, token: FromPath[str]) -> Answer:
+        if not _is_one_click(request, body):
+            return site.page("public/leave.html", held=site.service.leaving(token))
+        site.service.leave(token, site.clock())
+        return site.page("public/left.html")
+
+    return [show, leave]
+
+
+def _is_one_click(request: Request[Any, Any, Any], body: bytes) -> bool:
+    """Whether a body has the pair, however a mail program spells it: nobody stays because of a line end (F-25)."""
+    try:
+        fields = read_form(body, request.headers.get("content-type", ""))
+    except BadForm:
+        fields = {}
+    pairs = ((name.strip().lower(), value.strip().lower()) for name, value in fields.items())
+    return ONE_CLICK in pairs or _PAIR_IN_BODY.search(body) is not None

@@ -1,0 +1,106 @@
+"""What every page of the readers is made with: headers, the form's data, a button that is bound to its link."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from litestar import Request, Response
+from litestar.enums import HttpMethod, MediaType
+from litestar.exceptions import ClientException
+
+from subscribers.body import MAX_BODY, BadForm, read_form
+from subscribers.pages import Pages
+from subscribers.service import Service
+from subscribers.tokens import button_token, fill_stamp, is_button_token
+
+Clock = Callable[[], dt.datetime]
+"""Says what time it is: an aware instant in UTC."""
+Answer = Response[str]
+
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), browsing-topics=()",
+}
+"""On every page here: what W-11 asks, and O-04 of pages whose address has a token."""
+HSTS = {"strict-transport-security": "max-age=63072000; includeSubDomains"}
+NOT_FOR_SEARCH = {"x-robots-tag": "noindex"}
+LOOK: list[HttpMethod | Any] = [HttpMethod.GET, HttpMethod.HEAD]
+READING: dict[str, Any] = {"http_method": LOOK, "sync_to_thread": True, "include_in_schema": False}
+"""What a handler is declared with that shows a page."""
+DOING: dict[str, Any] = {
+    "status_code": 200,
+    "sync_to_thread": True,
+    "include_in_schema": False,
+    "request_max_body_size": MAX_BODY,
+}
+"""What a handler is declared with that takes a form."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the pages are made with."""
+
+    service: Service
+    pages: Pages
+    clock: Clock
+
+    def page(self, name: str, *, status: int = 200, **context: object) -> Answer:
+        """A page that search engines should leave alone."""
+        return self._answer(name, status, NOT_FOR_SEARCH, context)
+
+    def form(
+        self,
+        *,
+        status: int = 200,
+        name: str = "public/home.html",
+        chosen: str = "",
+        typed: str = "",
+        problem: str = "",
+    ) -> Answer:
+        """A page with the sign-up form, `problem` said beside the field and what was typed still in it."""
+        newsletters = self.service.newsletters
+        context = {
+            "newsletters": list(newsletters.values()),
+            "chosen": newsletters.get(chosen) or next(iter(newsletters.values())),
+            "typed": typed,
+            "problem": problem,
+            "filled": fill_stamp(self.service.token_key, self.clock()),
+        }
+        return self._answer(name, status, {} if name == "public/home.html" else NOT_FOR_SEARCH, context)
+
+    def old_link(self) -> Answer:
+        """What somebody sees whose link is forged, used up or too old: what to do, and the form to do it with."""
+        return self.form(status=404, name="public/old_link.html")
+
+    def button(self, name: str, token: str, *, status: int = 200, **context: object) -> Answer:
+        """A page with one button; the button's form is bound to the link (O-11)."""
+        proof = button_token(self.service.token_key, token)
+        return self.page(name, status=status, proof=proof, **context)
+
+    def is_pressed(self, token: str, fields: dict[str, str]) -> bool:
+        """Whether the button of the link's own page was pressed."""
+        return is_button_token(self.service.token_key, token, fields.get("proof", ""))
+
+    def _answer(self, name: str, status: int, more: dict[str, str], context: dict[str, object]) -> Answer:
+        https = HSTS if self.service.base_url.startswith("https://") else {}
+        html = self.pages.render(name, **context)
+        return Response(html, status_code=status, media_type=MediaType.HTML, headers={**HEADERS, **https, **more})
+
+
+def fields_of(request: Request[Any, Any, Any], body: bytes) -> dict[str, str]:
+    """The fields of a posted form. Raises `ClientException` where the body is none."""
+    try:
+        return read_form(body, request.headers.get("content-type", ""))
+    except BadForm as error:
+        raise ClientException(detail=str(error)) from error
