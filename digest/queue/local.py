@@ -70,32 +70,42 @@ class Slices:
     _elsewhere: set[Slice] = field(default_factory=set)
     """What was found to be somebody else's work, for this look."""
     _has_run: bool = False
+    _faults: list[Exception] = field(default_factory=list)
 
     async def step(self) -> None:
-        """Begin what is due where there is room, and wait for an end or for the next look."""
+        """Begin what is due where there is room, and wait for an end or for the next look.
+
+        Raises the faults of the slices that have ended meanwhile; the others go on, and are waited for by later steps.
+        """
         await self._begin()
         await self._wait()
         self._collect()
+        self._raise_faults()
 
     async def until_done(self) -> Run | None:
-        """Send all that is due of one issue. None where nothing was, or all of it is somebody else's work."""
+        """Send all that is due of one issue. None where nothing was, or all of it is somebody else's work.
+
+        After a fault no other slice is begun, and it is raised when those on their way have heard their answers.
+        """
         try:
             await self._begin()
             while self._running or self._is_held:
                 await (self._wait() if self._running else sleep(self.sending.rest.seconds, self.stopping))
                 self._collect()
-                if not self.total.is_over:
+                if not self.total.is_over and not self._faults:
                     await self._begin()
         finally:
             for task in self._running.values():
                 task.cancel()
             await asyncio.gather(*self._running.values(), return_exceptions=True)
+        self._raise_faults()
         return self.total if self._has_run else None
 
     @property
     def _is_held(self) -> bool:
         """Whether a quota alone keeps what is left back."""
-        return self.sending.rest.seconds > 0 and not self.total.is_over and not self.stopping.is_set()
+        is_over = self.total.is_over or self._faults or self.stopping.is_set()
+        return self.sending.rest.seconds > 0 and not is_over
 
     @property
     def has_found_others(self) -> bool:
@@ -107,10 +117,11 @@ class Slices:
         self._elsewhere.clear()
 
     async def drain(self) -> None:
-        """Wait for what is on its way."""
+        """Wait for what is on its way, the rest of it also where something fails; raises the faults at the end."""
         while self._running:
             await self._wait()
             self._collect()
+        self._raise_faults()
 
     async def _begin(self) -> None:
         if len(self._running) >= AT_ONCE or self.sending.rest.seconds or self.stopping.is_set():
@@ -130,7 +141,15 @@ class Slices:
     def _collect(self) -> None:
         for slice_, task in [(one, task) for one, task in self._running.items() if task.done()]:
             del self._running[slice_]
-            self._add(slice_, task.result())
+            try:
+                self._add(slice_, task.result())
+            except Exception as error:  # noqa: BLE001 -- it is raised when the others have ended.
+                self._faults.append(error)
+
+    def _raise_faults(self) -> None:
+        if faults := self._faults:
+            self._faults = []
+            raise ExceptionGroup("slices failed", faults)
 
     def _add(self, slice_: Slice, run: Run | None) -> None:
         if run is None:

@@ -5,10 +5,13 @@ import threading
 from collections.abc import Callable
 
 import pytest
+import sqlalchemy as sa
 
 from digest.issues import control
 from digest.issues.outcomes import Done
+from digest.mail.course import Run
 from digest.mail.send import Sender
+from digest.mail.slices import Slice
 from digest.models import IssueState
 from digest.queue import jobs
 from digest.queue.local import Slices
@@ -159,3 +162,38 @@ def test_being_asked_to_end_in_the_moment_when_nothing_is_under_way_is_no_fault(
             await slices.step()
 
     asyncio.run(story())
+
+
+class Faulty(Sending):
+    """Sending in which one slice meets a database that is away, while its sister waits for an answer."""
+
+    def __init__(self, house: House, sender: Sender, brake: Brake) -> None:
+        super().__init__(house.kit, sender)
+        self.brake = brake
+
+    async def slice(self, slice_: Slice, stopping: asyncio.Event) -> Run | None:
+        if slice_.number != 1:
+            return await super().slice(slice_, stopping)
+        await asyncio.to_thread(self.brake.reached.wait, SOON)
+        asyncio.get_running_loop().call_later(0.2, self.brake.go_on.set)
+        raise sa.exc.OperationalError("a statement", None, OSError("the database is away"))
+
+
+def test_a_fault_of_one_slice_does_not_cut_the_answers_to_another(sqlite_database: Database) -> None:
+    house = House(sqlite_database)
+    readers = house.readers(4)
+    issue = house.issue(slice_of=2)
+
+    async def story(port: int) -> None:
+        async with Sender(house.engine(port)) as sender:
+            with pytest.raises(ExceptionGroup, match="slices failed"):
+                await Slices(Faulty(house, sender, brake), asyncio.Event(), issue).until_done()
+
+    brake = Brake(0)
+    with ScriptedServer(brake) as relay:
+        asyncio.run(story(relay.port))
+        books = house.books(issue)
+        assert (books.committing, books.unknown, books.accepted) == (0, 0, len(relay.accepted))
+        assert books.accepted > 0
+        asyncio.run(house.worker(relay.port).send_issue(issue, asyncio.Event()))
+    assert sorted(relay.accepted) == sorted(readers)
