@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -51,16 +53,46 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'digest.db'}"
 
 
-@pytest.fixture
-def postgres_empty_url(postgres_url: str) -> Iterator[str]:
-    """A database without tables on the session's PostgreSQL server."""
+@contextmanager
+def _on_postgres(server_url: str, template: str = "template1") -> Iterator[str]:
+    """A database of its own on a server, made like another one."""
     name = f"test_{uuid.uuid4().hex}"
-    server = Database(postgres_url)
+    server = Database(server_url)
     with server.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {template}"))
         yield server.url.set(database=name).render_as_string(hide_password=False)
         connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
     server.close()
+
+
+@pytest.fixture
+def postgres_empty_url(postgres_url: str) -> Iterator[str]:
+    """A database without tables on the session's PostgreSQL server."""
+    with _on_postgres(postgres_url) as url:
+        yield url
+
+
+# The tables are made once a run and copied: making them for every test would take a tenth of the whole run.
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str) -> Iterator[str]:
+    """The name of a database with all tables, which nobody works on."""
+    with _on_postgres(postgres_url) as url:
+        database = Database(url)
+        Base.metadata.create_all(database.engine)
+        database.close()
+        yield url.rpartition("/")[2].partition("?")[0]
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with all tables, which nobody works on."""
+    path = tmp_path_factory.mktemp("template") / "digest.db"
+    database = Database(f"sqlite:///{path}")
+    Base.metadata.create_all(database.engine)
+    database.close()
+    return path
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -70,23 +102,22 @@ def database_url(request: pytest.FixtureRequest) -> str:
     return found
 
 
-def _with_tables(url: str) -> Iterator[Database]:
-    database = Database(url)
-    Base.metadata.create_all(database.engine)
+@pytest.fixture
+def sqlite_database(sqlite_url: str, sqlite_template: Path) -> Iterator[Database]:
+    """An SQLite database with all tables, in a file."""
+    shutil.copy(sqlite_template, sqlite_url.removeprefix("sqlite:///"))
+    database = Database(sqlite_url)
     yield database
     database.close()
 
 
 @pytest.fixture
-def sqlite_database(sqlite_url: str) -> Iterator[Database]:
-    """An SQLite database with all tables, in a file."""
-    yield from _with_tables(sqlite_url)
-
-
-@pytest.fixture
-def postgres_database(postgres_empty_url: str) -> Iterator[Database]:
+def postgres_database(postgres_url: str, postgres_template: str) -> Iterator[Database]:
     """A PostgreSQL database with all tables."""
-    yield from _with_tables(postgres_empty_url)
+    with _on_postgres(postgres_url, postgres_template) as url:
+        database = Database(url)
+        yield database
+        database.close()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
