@@ -1,5 +1,6 @@
 """What the checks find, and that an ordinary issue has nothing to be found; with the real templates."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import sqlalchemy as sa
 
 from digest.issues.checks import check, examine
 from digest.issues.outcomes import Finding
+from digest.mail.kinds import Kind
 from digest.mail.render import IssueView, Rendered, Renderer
 from digest.models import Item
 from tests.issues.newsroom import BASE_URL, DAY, HOUR, TEMPLATES, THURSDAY, House, make_newsletter, templates
@@ -133,10 +135,10 @@ def test_what_blocks_stands_first(thursday: House, issue_id: int) -> None:
 
 def test_a_house_s_own_template_with_a_tracker_is_blocked(thursday: House, issue_id: int, tmp_path: Path) -> None:
     class Tracking(Renderer):
-        def issue(self, view: IssueView) -> Rendered:
-            rendered = super().issue(view)
-            html = rendered.html.replace("</body>", '<img src="https://t.example.net/1.gif" alt=""/></body>')
-            return Rendered(rendered.subject, rendered.text, html)
+        def renderings(self, view: IssueView) -> dict[Kind, Rendered]:
+            pixel = '<img src="https://t.example.net/1.gif" alt=""/></body>'
+            made = super().renderings(view)
+            return {kind: replace(one, html=one.html.replace("</body>", pixel)) for kind, one in made.items()}
 
     with thursday.database.read() as session:
         said = check(session, issue_id, thursday.newsletter, Tracking([TEMPLATES]), BASE_URL)

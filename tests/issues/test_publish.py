@@ -13,6 +13,7 @@ from digest.issues import control, edit
 from digest.issues.archive import feed, one, public_html, published
 from digest.issues.outcomes import Done, Refused
 from digest.issues.publish import Published, give_up_at, publish
+from digest.mail.kinds import Kind
 from digest.mail.ledger import equation
 from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, IssueView, Rendered
 from digest.models import Delivery, DeliveryState, Issue, IssueState, User
@@ -159,11 +160,11 @@ def test_a_change_between_look_and_freeze_is_not_sent_unseen(thursday: House, is
     class Meddling:
         """Another editor's change and approval, made while this issue is being rendered."""
 
-        def issue(self, view: IssueView) -> Rendered:
+        def renderings(self, view: IssueView) -> dict[Kind, Rendered]:
             with thursday.database.write() as session:
                 edit.edit_issue(session, issue_id, subject="Changed meanwhile", who="Ben", now=SEND)
                 control.approve(session, issue_id, who="Ben", now=SEND)
-            return templates().issue(view)
+            return templates().renderings(view)
 
     result = publish(thursday.database, issue_id, thursday.newsletter, Meddling(), BASE_URL, SEND)
     assert result == Refused("Somebody changed the issue in this moment; look at it and send it again.")
