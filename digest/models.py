@@ -81,6 +81,15 @@ class IssueState(enum.StrEnum):
     CANCELLED = "cancelled"
 
 
+RENDERINGS = "renderings"
+"""The group of an issue's rendered columns: `undefer_group` loads them all."""
+
+
+def _rendering() -> Mapped[str | None]:
+    """A column of an issue that is large, and that is only asked for where a mail is made or shown."""
+    return mapped_column(sa.Text, deferred=True, deferred_group=RENDERINGS)
+
+
 class Issue(Base):
     """One week's digest of one newsletter. The unique key on (newsletter, week) is what makes it once (S-15)."""
 
@@ -113,15 +122,21 @@ class Issue(Base):
     finished_at: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
     audience: Mapped[int] = mapped_column(default=0)
     """How many readers the freeze found: the left side of the closing equation."""
-    rendered_subject: Mapped[str | None] = mapped_column(sa.Text, deferred=True)
-    rendered_text: Mapped[str | None] = mapped_column(sa.Text, deferred=True)
-    rendered_html: Mapped[str | None] = mapped_column(sa.Text, deferred=True)
+    rendered_subject: Mapped[str | None] = _rendering()
+    rendered_text: Mapped[str | None] = _rendering()
+    rendered_html: Mapped[str | None] = _rendering()
     """What was sent, with the slots unfilled: for the wire, for a resend byte by byte, and for the archive."""
-    rendered_full_text: Mapped[str | None] = mapped_column(sa.Text, deferred=True)
-    rendered_full_html: Mapped[str | None] = mapped_column(sa.Text, deferred=True)
+    rendered_full_text: Mapped[str | None] = _rendering()
+    rendered_full_html: Mapped[str | None] = _rendering()
     """The same with the whole stories, for who wants them."""
+    rendered_neutral_subject: Mapped[str | None] = _rendering()
+    rendered_neutral_text: Mapped[str | None] = _rendering()
+    rendered_neutral_html: Mapped[str | None] = _rendering()
+    rendered_neutral_full_text: Mapped[str | None] = _rendering()
+    rendered_neutral_full_html: Mapped[str | None] = _rendering()
+    """Both again, with a subject and preheader that give nothing away (F-52)."""
     wire_digest: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32))
-    """SHA-256 of the message as it was first made for the wire: a resend has to be the same (S-12)."""
+    """SHA-256 of its messages as they were first made for the wire: a resend has to be the same (S-12)."""
 
     items: Mapped[list[Item]] = relationship(
         back_populates="issue", order_by="Item.position", cascade="all, delete-orphan", passive_deletes=True

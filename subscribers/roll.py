@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from subscribers.lifecycle import State
+from subscribers.lifecycle import Format, State
 from subscribers.models import Subscriber, Subscription
 from subscribers.vault import SUBSCRIBER_ADDRESS, Vault
 
 
-def audience(newsletter: str) -> sa.Select[int, int]:
-    """Select `(subscription_id, subscriber_id)` of everybody who confirmed and has not left (DESIGN 6.1)."""
-    return sa.select(Subscription.id.label("subscription_id"), Subscription.subscriber_id).where(
-        Subscription.newsletter == newsletter, Subscription.state == State.CONFIRMED
+def audience(newsletter: str, now: dt.datetime) -> sa.Select[int, int, Format, bool]:
+    """Select `(subscription_id, subscriber_id, format, is_neutral)` of everybody who is to get what goes out now.
+
+    They confirmed, have not left (DESIGN 6.1), and have not asked to be passed by for some weeks.
+    """
+    chosen = (Subscription.id.label("subscription_id"), Subscription.subscriber_id)
+    return sa.select(*chosen, Subscription.format, Subscription.is_neutral).where(
+        Subscription.newsletter == newsletter,
+        Subscription.state == State.CONFIRMED,
+        sa.or_(Subscription.paused_until.is_(None), Subscription.paused_until <= now),
     )
 
 

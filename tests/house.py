@@ -110,7 +110,7 @@ class House:
             )
             session.add(issue)
             session.flush()
-            rows = session.execute(audience("watchdog")).all()
+            rows = session.execute(audience("watchdog", self.now)).all()
             issue.audience = len(rows)
             session.add_all(
                 Delivery(
@@ -119,6 +119,8 @@ class House:
                     issue_id=issue.id,
                     subscriber_id=person,
                     subscription_id=subscription,
+                    format=wanted_format,
+                    is_neutral=is_neutral,
                     slice=place // slice_of,
                     public_id=secrets.token_bytes(16),
                     state=DeliveryState.QUEUED,
@@ -126,7 +128,7 @@ class House:
                     created_at=self.now,
                     give_up_at=self.now + dt.timedelta(hours=72),
                 )
-                for place, (subscription, person) in enumerate(rows)
+                for place, (subscription, person, wanted_format, is_neutral) in enumerate(rows)
             )
             return issue.id
 

@@ -162,6 +162,10 @@ def test_a_thursday_by_hand(desk: Desk) -> None:
     desk("check", name)
     desk("preview", name, "--to", "out")
     assert (desk.folder / "out" / f"{name.replace('/', '-')}.html").read_text().startswith("<!doctype html>")
+    assert "subject: Weekly digest" in desk("preview", name, "--to", "out", "--format", "full", "--neutral")
+    assert (desk.folder / "out" / f"{name.replace('/', '-')}-full-neutral.html").exists()
+    desk("preview", name, "--to", "out", "--format", "text")
+    assert not (desk.folder / "out" / f"{name.replace('/', '-')}-text.html").exists()
     assert "only an approved issue" in desk("send", name, "--now", code=1)
     assert "; its hour was " in desk("approve", name)
     said = desk("send", name, "--now")
@@ -319,16 +323,19 @@ def test_a_test_send_goes_to_the_editors_own_address(desk: Desk) -> None:
     desk("gather")
     desk("draft")
     desk("test-send", "--to", "maria")
+    desk("test-send", "--to", "maria", "--format", "text", "--neutral")
     running = desk.start("worker")
     try:
-        assert desk.catcher.wait_for(1, seconds=30)  # type: ignore[attr-defined]
+        assert desk.catcher.wait_for(2, seconds=30)  # type: ignore[attr-defined]
     finally:
         running.send_signal(signal.SIGTERM)
         said, _ = running.communicate(timeout=30)
     assert running.returncode == 0, said
-    (caught,) = desk.catcher.caught  # type: ignore[attr-defined]
-    assert caught.recipient == "maria@desk.example"
-    assert caught.message["Subject"].startswith("[Test] ")
+    ordinary, text = desk.catcher.caught  # type: ignore[attr-defined]
+    assert ordinary.recipient == text.recipient == "maria@desk.example"
+    assert ordinary.message["Subject"].startswith("[Test] ")
+    assert text.message["Subject"] == "[Test] Weekly digest"
+    assert text.message.get_content_type() == "text/plain"
     assert "maria@" not in said
 
 

@@ -18,7 +18,7 @@ import pytest
 import sqlalchemy as sa
 
 from digest.configuration import load
-from digest.mail.issue_work import mailing_of, wire_digest
+from digest.mail.issue_work import editions_of, wire_digest
 from digest.mail.report_purge import KEEP
 from digest.models import Issue, IssueState
 from digest.schedule import tidy_once
@@ -111,7 +111,7 @@ def _freeze(house: House) -> None:
     with house.database.write() as session:
         issue = session.get_one(Issue, issue_id)
         session.refresh(issue, ["rendered_subject", "rendered_text", "rendered_html"])
-        issue.wire_digest = wire_digest(mailing_of(issue, house.newsletter("watchdog"), house.service.links, None))
+        issue.wire_digest = wire_digest(editions_of(issue, house.newsletter("watchdog"), house.service.links, None))
 
 
 def test_the_account_is_printed_for_people_and_for_programs(desk: Desk) -> None:

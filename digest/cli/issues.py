@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from sqlalchemy.orm import Session
 
 from digest.cli.context import (
     Failed,
@@ -33,11 +34,17 @@ from digest.issues.draft import draft as open_draft
 from digest.issues.edit import items_of
 from digest.issues.outcomes import Finding
 from digest.issues.plan import next_sends
+from digest.mail.kinds import Kind
 from digest.mail.outbox import TEST
+from digest.mail.render import Rendered, of_kind
 from digest.models import Issue, Item, User
 from digest.settings import Newsletter
 from digest.web.accounts import clean_name
 from digest.wiring import House
+from subscribers.lifecycle import Format
+
+FormatName = Annotated[Format, typer.Option("--format", help="The kind of reader: how much of the stories they want.")]
+Neutral = Annotated[bool, typer.Option("--neutral", help="For readers whose subject line gives nothing away.")]
 
 
 @app.command()
@@ -154,23 +161,33 @@ def _local_and_utc(at: dt.datetime, newsletter: Newsletter) -> str:
 def preview(
     issue: IssueName = None,
     folder: Annotated[Path, typer.Option("--to", help="The folder to write to.")] = Path(),
+    wanted: FormatName = Format.SUMMARIES,
+    neutral: Neutral = False,
 ) -> None:
     """Write an issue as it would be sent now: an HTML and a text file, the readers' links unfilled."""
     built = house()
     found, newsletter = find_issue(built, issue)
     with built.database.read() as session:
-        examined = checks.examine(session, found.id, newsletter, built.renderer, base_url=built.settings.web.base_url)
-    if examined.rendered is None:
-        raise Failed("; ".join(finding.why for finding in examined.blocking))
+        rendered = _rendered(built, session, found, newsletter, Kind(wanted, neutral))
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    stem = found.name.replace("/", "-")
-    for suffix, text in ((".html", examined.rendered.html), (".txt", examined.rendered.text)):
+    stem = "-".join([*found.name.split("/"), *([] if wanted is Format.SUMMARIES else [wanted]), *["neutral"] * neutral])
+    for suffix, text in ((".html", rendered.html), (".txt", rendered.text)):
         path = folder / f"{stem}{suffix}"
-        with writing(path):
-            path.write_text(text, encoding="utf-8")
-        say(f"wrote {path}")
-    say(f"subject: {examined.rendered.subject}")
+        # Who wants text alone is sent no HTML.
+        if text:
+            with writing(path):
+                path.write_text(text, encoding="utf-8")
+            say(f"wrote {path}")
+    say(f"subject: {rendered.subject}")
+
+
+def _rendered(built: House, session: Session, issue: Issue, newsletter: Newsletter, kind: Kind) -> Rendered:
+    """An issue as it stands, for one kind of reader. Raises `Failed`."""
+    examined = checks.examine(session, issue.id, newsletter, built.renderer, base_url=built.settings.web.base_url)
+    if not examined.renderings:
+        raise Failed("; ".join(finding.why for finding in examined.blocking))
+    return of_kind(examined.renderings, kind)
 
 
 @app.command()
@@ -198,6 +215,8 @@ def _findings(built: House, issue: Issue, newsletter: Newsletter) -> tuple[Findi
 def send_test(
     to: Annotated[str, typer.Option("--to", help="The name of a desk user; it goes to their own address.")],
     issue: IssueName = None,
+    wanted: FormatName = Format.SUMMARIES,
+    neutral: Neutral = False,
 ) -> None:
     """Send an issue as it stands to somebody of the desk. A worker (or `digest up`) sends it."""
     built = house()
@@ -207,16 +226,14 @@ def send_test(
         user = session.scalars(sa.select(User).where(User.name == clean_name(to))).one_or_none()
         if user is None or user.address_sealed is None:
             raise Failed(f"There is no desk user {to!r} with an address; `digest users add` makes one.")
-        examined = checks.examine(session, found.id, newsletter, built.renderer, base_url=built.settings.web.base_url)
-        if examined.rendered is None:
-            raise Failed("; ".join(finding.why for finding in examined.blocking))
+        rendered = _rendered(built, session, found, newsletter, Kind(wanted, neutral))
         built.outbox.post_rendered(
             session,
             kind=TEST,
             newsletter=newsletter.slug,
             issue_id=found.id,
             user_id=user.id,
-            rendered=replace(examined.rendered, subject=f"[Test] {examined.rendered.subject}"),
+            rendered=replace(rendered, subject=f"[Test] {rendered.subject}"),
             now=built.clock(),
         )
         log.append(session, at=built.clock(), who=operator(), action="test-send", about=found.name)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -16,9 +16,11 @@ from digest.issues.edit import reading_order
 from digest.issues.outcomes import Finding
 from digest.issues.select import PREHEADER_LIMITS, SUBJECT_AIM, SUBJECT_LIMIT
 from digest.issues.text import fold
-from digest.issues.view import foreign_image, is_home, stories, view
-from digest.mail.lint import HTML_LIMIT, lint
-from digest.mail.render import BadTemplate, IssueView, Rendered
+from digest.issues.view import foreign_image, is_home, view
+from digest.mail.kinds import ORDINARY, Kind
+from digest.mail.lint import lint
+from digest.mail.render import BadTemplate, IssueView, Rendered, stories_of
+from digest.mail.render_fit import HTML_LIMIT
 from digest.models import Issue, Item, Post
 from digest.settings import Newsletter
 
@@ -31,8 +33,8 @@ _PLACEHOLDER = re.compile(r"\bTK\b|\bXXX+\b|\{\{|\}\}|\[(?:TODO|TBC|TBD)\b[^\]]*
 class IssueRenderer(Protocol):
     """What is asked of `digest.mail.render.Renderer`."""
 
-    def issue(self, view: IssueView) -> Rendered:
-        """The mail of an issue. Raises `BadTemplate`."""
+    def renderings(self, view: IssueView) -> Mapping[Kind, Rendered]:
+        """The mails of an issue for all kinds of readers. Raises `BadTemplate`."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,14 @@ class Examined:
     """An issue at one revision, as it would be sent, with what there is to say about it."""
 
     revision: int
-    rendered: Rendered | None
-    """None where the templates could not be used; a finding says why."""
+    renderings: Mapping[Kind, Rendered]
+    """For each kind of reader; none where the templates could not be used, and a finding says why."""
     findings: tuple[Finding, ...]
+
+    @property
+    def rendered(self) -> Rendered | None:
+        """What most readers will be sent."""
+        return self.renderings.get(ORDINARY)
 
     @property
     def blocking(self) -> tuple[Finding, ...]:
@@ -68,16 +75,30 @@ def examine(
     included = [item for item in reading_order(issue.items, newsletter.sections) if item.included]
     found = [*_of_texts(issue, shown), *_of_stories(included, issue, newsletter)]
     try:
-        rendered = renderer.issue(shown)
+        renderings = renderer.renderings(shown)
     except BadTemplate as error:
         fix = "Have whoever looks after the templates put it right."
-        return Examined(issue.revision, None, _sorted([*found, Finding("blocks", "template", str(error), fix)]))
-    return Examined(issue.revision, rendered, _sorted([*found, *_of_mail(rendered, shown, newsletter, base_url)]))
+        return Examined(issue.revision, {}, _sorted([*found, Finding("blocks", "template", str(error), fix)]))
+    found.extend(_of_mails(renderings, shown, newsletter, base_url))
+    return Examined(issue.revision, renderings, _sorted(found))
+
+
+def _of_mails(
+    renderings: Mapping[Kind, Rendered], shown: IssueView, newsletter: Newsletter, base_url: str
+) -> Iterator[Finding]:
+    """What the mail side has to say of each rendering; what is so of the summaries is not said of the others again."""
+    ordinary = tuple(_of_mail(renderings[ORDINARY], shown, newsletter, base_url))
+    yield from ordinary
+    for kind, rendered in renderings.items():
+        for finding in _of_mail(rendered, shown, newsletter, base_url):
+            # How large whole stories may be is decided when they are chosen; an editor need not look after it.
+            if finding not in ordinary and finding.level == "blocks":
+                yield replace(finding, where=f"{finding.where} ({kind.name})")
 
 
 def _of_mail(rendered: Rendered, shown: IssueView, newsletter: Newsletter, base_url: str) -> Iterator[Finding]:
-    """What the mail side has to say of the rendered parts; pictures may come from the newsletter's homes alone."""
-    urls = [base_url, *(one.image_url for one in stories(shown) if is_home(one.image_url, newsletter))]
+    """What there is to say of the rendered parts; pictures may come from the newsletter's homes alone."""
+    urls = [base_url, *(one.image_url for one in stories_of(shown) if is_home(one.image_url, newsletter))]
     hosts = frozenset(host for host in (urlsplit(url).hostname for url in urls) if host)
     for fault in lint(rendered, allowed_hosts=hosts):
         # A subject that is missing or too long has been named already, in an editor's words.
@@ -95,7 +116,7 @@ def _sentence(text: str) -> str:
 
 def _of_texts(issue: Issue, shown: IssueView) -> Iterator[Finding]:
     low, high = PREHEADER_LIMITS
-    if not stories(shown):
+    if not stories_of(shown):
         yield Finding("blocks", "issue", "There is no story in it.", "Include at least one.")
     if not shown.subject:
         yield Finding("blocks", "subject", "There is none.", "Write one; the lead's headline is a good start.")

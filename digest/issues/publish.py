@@ -6,6 +6,7 @@ After it the issue is SENDING, and what goes out is fixed: later edits, sign-ups
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -15,6 +16,8 @@ from digest.issues import log
 from digest.issues.checks import Examined, IssueRenderer, examine
 from digest.issues.control import STANDING, STEPS, Step
 from digest.issues.outcomes import Refused
+from digest.mail.kept import keep
+from digest.mail.kinds import Kind
 from digest.mail.ledger import SLICE
 from digest.mail.render import Rendered
 from digest.mail.slices import Enqueue, slices_of
@@ -67,12 +70,12 @@ def publish(
         if answer := _settled(issue, allowed, newsletter, None if at_once else now):
             return answer
         examined = examine(session, issue_id, newsletter, renderer, base_url=base_url)
-    if examined.rendered is None or examined.blocking:
+    if not examined.renderings or examined.blocking:
         return _blocked(examined)
     with database.write() as session:
         frozen = _freeze(session, issue_id, examined, allowed, now)
         if frozen is not None:
-            published = _fill(session, frozen, newsletter, examined.rendered, now=now, who=who)
+            published = _fill(session, frozen, newsletter, examined.renderings, now=now, who=who)
             if enqueue:
                 enqueue(session, slices_of(issue_id, published.audience))
             return published
@@ -134,9 +137,15 @@ def _freeze(
 
 
 def _fill(
-    session: Session, issue: Issue, newsletter: Newsletter, rendered: Rendered, *, now: dt.datetime, who: str
+    session: Session,
+    issue: Issue,
+    newsletter: Newsletter,
+    renderings: Mapping[Kind, Rendered],
+    *,
+    now: dt.datetime,
+    who: str,
 ) -> Published:
-    issue.rendered_subject, issue.rendered_text, issue.rendered_html = rendered.subject, rendered.text, rendered.html
+    keep(issue, renderings)
     issue.audience = _deliveries(session, issue, newsletter, now)
     said = f"revision {issue.revision} to {issue.audience} readers"
     log.append(session, at=now, who=who, action="publish", about=issue.name, detail=said)
@@ -146,8 +155,8 @@ def _fill(
 
 def _deliveries(session: Session, issue: Issue, newsletter: Newsletter, now: dt.datetime) -> int:
     """One row per reader in one statement; the unique key on (issue, subscriber) stands behind it."""
-    chosen = audience(newsletter.slug).subquery()
-    subscription_id, subscriber_id = chosen.c
+    chosen = audience(newsletter.slug, now).subquery()
+    subscription_id, subscriber_id, wanted_format, is_neutral = chosen.c
     table = Delivery.__table__
     row: dict[str, sa.ColumnElement[object]] = {
         "letter": sa.literal(LETTER),
@@ -155,6 +164,8 @@ def _deliveries(session: Session, issue: Issue, newsletter: Newsletter, now: dt.
         "issue_id": sa.literal(issue.id),
         "subscriber_id": subscriber_id,
         "subscription_id": subscription_id,
+        "format": wanted_format,
+        "is_neutral": is_neutral,
         "slice": (sa.func.row_number().over(order_by=subscription_id) - 1) // SLICE,
         "public_id": _random_id(session),
         "state": sa.literal(DeliveryState.QUEUED, table.c.state.type),

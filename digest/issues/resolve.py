@@ -22,7 +22,7 @@ from digest.issues.outcomes import Done, Refused
 from digest.mail import ledger
 from digest.mail.compose import Mailing, NotSendable
 from digest.mail.dkim_keys import BadDkimKey, signer
-from digest.mail.issue_work import mailing_of, wire_digest
+from digest.mail.issue_work import editions_of, wire_digest
 from digest.models import Delivery, DeliveryState, Issue, Report
 from digest.settings import Newsletter
 from subscribers.tokens import Links
@@ -93,14 +93,14 @@ def resend(
 ) -> Done | Refused:
     """Queue deliveries again, all that are open or those given, and open the issue's books for them.
 
-    Refused where the message made now would not be the one that was made first. A reader who has left meanwhile is
-    excluded by the ledger, as ever.
+    Each is sent in the kind that it had, whatever its reader has chosen since. Refused where a message made now would
+    not be the one that was made first. A reader who has left meanwhile is excluded by the ledger, as ever.
     """
     found = _found(session, issue_id, deliveries)
     if isinstance(found, Refused):
         return found
     issue, chosen = found.issue, found.deliveries
-    if differs := _differs(session, issue, newsletter, links):
+    if differs := _differs(issue, newsletter, links):
         return differs
     done = reopen(session, issue_id, detail=f"sent again: {_numbers(chosen)}", who=who, now=now)
     if isinstance(done, Refused):
@@ -158,16 +158,15 @@ def _not_open(issue: Issue, chosen: list[int], standing: list[int]) -> Refused |
     return Refused(f"Not open in {issue.name}: {named}{more}. It may have been settled meanwhile; nothing was done.")
 
 
-def _differs(session: Session, issue: Issue, newsletter: Newsletter, links: Links) -> Refused | None:
+def _differs(issue: Issue, newsletter: Newsletter, links: Links) -> Refused | None:
     """The refusal where a resend would be another message than the first; none where it is the same."""
     if issue.wire_digest is None:
         return Refused(
             f"It was not recorded what the message of {issue.name} looked like on the wire, so nobody can say that a "
             "resend would be the same. What is unknown can be left as it is."
         )
-    session.refresh(issue, ["rendered_subject", "rendered_text", "rendered_html"])
     try:
-        made = mailing_of(issue, newsletter, links, signer(newsletter))
+        made = editions_of(issue, newsletter, links, signer(newsletter))
         is_same = hmac.compare_digest(wire_digest(made), issue.wire_digest)
     except BadDkimKey as error:
         return Refused(f"{error} Without it nobody can say that a resend would be the same; try where the sender runs.")

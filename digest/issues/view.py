@@ -51,12 +51,6 @@ def view(session: Session, issue_id: int, newsletter: Newsletter, base_url: str)
     )
 
 
-def stories(shown: IssueView) -> tuple[StoryView, ...]:
-    """All stories of an issue in the order in which they are read."""
-    rest = (story for section in shown.sections for story in section.stories)
-    return (*([shown.lead] if shown.lead else []), *rest)
-
-
 def foreign_image(post: Post, newsletter: Newsletter) -> str | None:
     """The host of a post's picture where it may not be loaded from; none where it may, or there is no picture.
 
@@ -102,6 +96,7 @@ def _story(item: Item, newsletter: Newsletter) -> StoryView:
         image_url=_safe_link(post.image_url) if has_image else "",
         image_alt=_safe(post.image_alt) if has_image else "",
         image_caption=_safe(post.image_caption) if has_image else "",
+        body=post.body,
     )
 
 

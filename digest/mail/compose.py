@@ -12,9 +12,13 @@ from digest.mail import strict
 from digest.mail.dkim import FIELD, Signature, Signer
 from digest.mail.headers import issue_headers, letter_headers
 from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, Rendered
-from digest.mail.wire import Form, Mark, Part, Segments, Slot, message, size
+from digest.mail.wire import Form, Mark, Part, Segments, Slot, message, size, text_message
 from digest.settings import Newsletter
 from subscribers.tokens import Links, Mac
+
+_IN_PARTS = ("MIME-Version", "Content-Type")
+_TEXT_ALONE = (*_IN_PARTS, "Content-Language", "Content-Transfer-Encoding")
+"""The fields that a message has by its shape, beside those of its kind."""
 
 NOBODY = b"\0" * 16
 """A public id that no subscription has: its links answer politely and do nothing."""
@@ -77,7 +81,7 @@ def issue_mailing(
     by_hand: bool,
     signer: Signer | None = None,
 ) -> Mailing:
-    """An issue's copies, signed where there is a signer. Raises `NotSendable`."""
+    """An issue's copies for one kind of reader, signed where there is a signer. Raises `NotSendable`."""
     with _sendable():
         headers = issue_headers(
             newsletter,
@@ -111,19 +115,27 @@ def _mailing(
     marks: tuple[Mark, ...],
     signer: Signer | None,
 ) -> Mailing:
-    parts = (Part("plain", rendered.text), Part("html", rendered.html))
+    parts, fields = (strict.BOTH, _IN_PARTS) if rendered.html else (strict.TEXT_ALONE, _TEXT_ALONE)
     with _sendable():
-        segments = message(headers, parts, marks, newsletter.language)
+        segments = _segments(newsletter.language, rendered, headers, marks)
     signature = signer.prepare(segments) if signer else None
     octets = size(segments, _lengths(links)) + (signature.size if signature else 0)
     mailing = Mailing(segments, links, newsletter.sender.domain, octets, signature)
     sample = b"".join(mailing.copy("reader@example.org", NOBODY, NOBODY))
-    expected = [*([FIELD] if signer else []), *(name for name, _ in headers), "MIME-Version", "Content-Type"]
-    if problems := strict.problems(sample, expected):
+    expected = [*([FIELD] if signer else []), *(name for name, _ in headers), *fields]
+    if problems := strict.problems(sample, expected, parts):
         raise NotSendable(problems)
     if missing := {mark.slot for mark in marks} - {part.name for part in segments if isinstance(part, Slot)}:
         raise NotSendable((f"no place for {', '.join(sorted(missing))}",))
     return mailing
+
+
+def _segments(
+    language: str, rendered: Rendered, headers: list[tuple[str, bytes | Segments]], marks: tuple[Mark, ...]
+) -> Segments:
+    if not rendered.html:
+        return text_message(headers, rendered.text, marks, language)
+    return message(headers, (Part("plain", rendered.text), Part("html", rendered.html)), marks, language)
 
 
 @contextlib.contextmanager

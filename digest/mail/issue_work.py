@@ -10,20 +10,22 @@ from typing import Any
 import idna
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy.orm import Session, undefer_group
 
 from digest.mail import ledger
 from digest.mail.compose import NOBODY, Mailing, NotSendable, issue_mailing
 from digest.mail.dkim import Signer
+from digest.mail.kept import rendering
+from digest.mail.kinds import KINDS, Kind
 from digest.mail.providers import provider_of
-from digest.mail.render import Rendered
 from digest.mail.replies import Outcome
 from digest.mail.slices import Slice
 from digest.mail.smtp import Envelope
 from digest.mail.work import BAD_DOMAIN, THESE, Batches, Copy, Gate, envelope_address
-from digest.models import Delivery, DeliveryState, Issue, IssueState
+from digest.models import RENDERINGS, Delivery, DeliveryState, Issue, IssueState
 from digest.settings import Newsletter
 from subscribers.db import Database
+from subscribers.lifecycle import Format
 from subscribers.models import Subscriber, Subscription
 from subscribers.tokens import Links
 from subscribers.vault import SUBSCRIBER_ADDRESS, CannotOpen, Vault, WrongKeys
@@ -32,6 +34,8 @@ log = structlog.get_logger()
 
 MAILINGS = 8
 """So many issues' messages are kept."""
+Editions = Mapping[tuple[Format, bool], Mailing]
+"""An issue's messages by the kind of reader that each is for."""
 
 
 class IssueWork(Batches):
@@ -45,6 +49,9 @@ class IssueWork(Batches):
             Subscription.public_id,
             Subscriber.public_id,
             Subscriber.address_sealed,
+            Subscription.paused_until,
+            Delivery.format,
+            Delivery.is_neutral,
         )
         .join(Subscription, Subscription.id == Delivery.subscription_id)
         .join(Subscriber, Subscriber.id == Subscription.subscriber_id)
@@ -61,12 +68,12 @@ class IssueWork(Batches):
         self._mailings = mailings
         self._issue_id = slice_.issue_id
         self._mine = ledger.of_slice(slice_.issue_id, slice_.number)
-        self._mailing: Mailing | None = None
+        self._editions: Editions = {}
         self.name = slice_.lease
         self.group = f"issue {slice_.issue_id}"
 
     def begin(self, now: dt.datetime, gate: Gate) -> bool:
-        """Name what a dead sender left uncertain, settle what is not to be sent, and make the message."""
+        """Name what a dead sender left uncertain, settle what is not to be sent, and make the messages."""
         self._gate = gate
         with self._database.write() as session:
             ledger.recover(session, self._mine, now)
@@ -77,7 +84,7 @@ class IssueWork(Batches):
             ledger.give_up(session, self._mine, now)
             ledger.exclude_gone(session, self._mine, now)
             is_first = ledger.is_untried(session, self._issue_id)
-        self._mailing = self._mailings.of(self._database, issue, self._newsletter)
+        self._editions = self._mailings.of(self._database, issue, self._newsletter)
         return is_first
 
     def size(self) -> int:
@@ -99,10 +106,12 @@ class IssueWork(Batches):
         return (*self._mine, sending)
 
     def _copy(self, session: Session, row: sa.Row[*tuple[Any, ...]]) -> Copy | Outcome:  # noqa: ARG002 -- the letters' side needs it.
-        delivery_id, delivery, attempts, subscription, person, sealed = row
-        mailing = self._mailing
+        delivery_id, delivery, attempts, subscription, person, sealed, paused_until, *kind = row
+        if paused_until is not None and self._now is not None and paused_until > self._now:
+            return Outcome(DeliveryState.EXCLUDED, "paused before it was sent")
+        mailing = self._editions.get(tuple(kind))
         if mailing is None:
-            raise RuntimeError("begin() comes first")
+            raise NotSendable((f"the issue was not rendered for {Kind(*kind).name}",))
         try:
             address = envelope_address(self._vault.open(sealed, SUBSCRIBER_ADDRESS, person))
         except WrongKeys as error:
@@ -126,10 +135,10 @@ class Mailings:
     def __init__(self, links: Links, signers: Mapping[str, Signer]) -> None:
         self._links = links
         self._signers = signers
-        self._made: dict[int, Mailing] = {}
+        self._made: dict[int, Editions] = {}
 
-    def of(self, database: Database, issue: Issue, newsletter: Newsletter) -> Mailing:
-        """The message of a frozen issue. Raises `NotSendable`."""
+    def of(self, database: Database, issue: Issue, newsletter: Newsletter) -> Editions:
+        """The messages of a frozen issue. Raises `NotSendable`."""
         made = self._made.get(issue.id)
         if made is None:
             made = self._make(database, issue.id, newsletter)
@@ -138,37 +147,48 @@ class Mailings:
             self._made[issue.id] = made
         return made
 
-    def _make(self, database: Database, issue_id: int, newsletter: Newsletter) -> Mailing:
+    def _make(self, database: Database, issue_id: int, newsletter: Newsletter) -> Editions:
         with database.read() as session:
-            rendered = (Issue.rendered_subject, Issue.rendered_text, Issue.rendered_html)
-            issue = session.get_one(Issue, issue_id, options=[undefer(one) for one in rendered])
-        mailing = mailing_of(issue, newsletter, self._links, self._signers.get(newsletter.slug))
-        _remember_the_wire(database, issue, wire_digest(mailing))
-        return mailing
+            issue = session.get_one(Issue, issue_id, options=[undefer_group(RENDERINGS)])
+        editions = editions_of(issue, newsletter, self._links, self._signers.get(newsletter.slug))
+        _remember_the_wire(database, issue, wire_digest(editions))
+        return editions
 
 
-def mailing_of(issue: Issue, newsletter: Newsletter, links: Links, signer: Signer | None) -> Mailing:
-    """The message of a frozen issue; its deferred columns must be loaded. Raises `NotSendable`."""
-    if issue.rendered_html is None or issue.frozen_at is None:
+def editions_of(issue: Issue, newsletter: Newsletter, links: Links, signer: Signer | None) -> Editions:
+    """The messages of a frozen issue, one for each kind of reader; its deferred columns must be loaded.
+
+    All are made at once, a matter of some milliseconds each: what is remembered of the wire is said of all of them.
+    Raises `NotSendable`.
+    """
+    frozen_at = issue.frozen_at
+    kept = {kind: one for kind in KINDS if (one := rendering(issue, kind))}
+    if not kept or frozen_at is None:
         raise NotSendable(("it was not published",))
-    return issue_mailing(
-        newsletter,
-        Rendered(issue.rendered_subject or "", issue.rendered_text or "", issue.rendered_html),
-        links,
-        week=issue.week,
-        made_at=issue.frozen_at,
-        by_hand=issue.touched or issue.approved_by is not None,
-        signer=signer,
-    )
+    return {
+        kind: issue_mailing(
+            newsletter,
+            rendered,
+            links,
+            week=issue.week,
+            made_at=frozen_at,
+            by_hand=issue.touched or issue.approved_by is not None,
+            signer=signer,
+        )
+        for kind, rendered in kept.items()
+    }
 
 
-def wire_digest(mailing: Mailing) -> bytes:
-    """SHA-256 of a copy to nobody: the same for two messages that are the same octet by octet."""
-    return hashlib.sha256(b"".join(mailing.copy("reader@example.org", NOBODY, NOBODY))).digest()
+def wire_digest(editions: Editions) -> bytes:
+    """SHA-256 of a copy to nobody of each message: the same for issues whose mails are the same octet by octet."""
+    digest = hashlib.sha256()
+    for kind in sorted(editions):
+        digest.update(b"".join(editions[kind].copy("reader@example.org", NOBODY, NOBODY)))
+    return digest.digest()
 
 
 def _remember_the_wire(database: Database, issue: Issue, made: bytes) -> None:
-    """Keep the message's digest at the first run: a resend has to be the same, and a change is worth a warning."""
+    """Keep the messages' digest at the first run: a resend has to be the same, and a change is worth a warning."""
     if issue.wire_digest is None:
         with database.write() as session:
             first = sa.update(Issue).where(Issue.id == issue.id, Issue.wire_digest.is_(None))

@@ -5,9 +5,7 @@ Every fault found here blocks a send. The rules look at the result, whatever tem
 
 from __future__ import annotations
 
-import base64
 import html
-import quopri
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,26 +13,18 @@ from urllib.parse import urlsplit
 
 from digest.mail.lint_page import Element, Page
 from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, Rendered
+from digest.mail.render_fit import ENCODED_LIMIT, HTML_LIMIT, encoded_size
 from digest.mail.render_layout import TOKEN
+from digest.mail.render_text import LINE, says_nothing
 
-HTML_LIMIT = 90_000
-"""Bytes of the HTML part before it is encoded (F-43)."""
-ENCODED_LIMIT = 100_000
-"""Bytes of the HTML part in its shorter encoding, quoted-printable or base64 (F-43, F-09)."""
 SUBJECT_LIMIT = 150
 """Characters (F-16)."""
-LINE_LIMIT = 78
-"""Characters of a line of the text part (F-04)."""
 TOP = 12_000
 """Characters of HTML within which the first unsubscribe link must stand (F-44)."""
 
 FORBIDDEN = re.compile(
     "script|form|iframe|object|embed|applet|svg|math|picture|video|audio|link|base|input|button|textarea|select|"
     "frame|frameset|noscript|template|dialog|portal"
-)
-EMPTY_WORDS = re.compile(
-    "|read more|more|here|click here|link|continue|continue reading|details|learn more|view in browser|"
-    "подробнее|читать далее|читать|далее|здесь|ещё|بیشتر|ادامه|ادامه مطلب|اینجا"
 )
 _SLOTS = (UNSUBSCRIBE_SLOT, MANAGE_SLOT)
 _UNSENDABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -103,7 +93,7 @@ def _sizes(source: str) -> Iterator[Fault]:
     if len(raw) > HTML_LIMIT:
         yield _too_big(f"it has {len(raw):,} bytes; mail programs clip what has more than {HTML_LIMIT:,}")
         return
-    encoded = min(len(base64.encodebytes(raw)), len(quopri.encodestring(raw)))
+    encoded = encoded_size(raw)
     if encoded > ENCODED_LIMIT:
         yield _too_big(
             f"it has {encoded:,} bytes when encoded; mail programs clip what has more than {ENCODED_LIMIT:,}"
@@ -172,7 +162,7 @@ def _links(page: Page) -> Iterator[Fault]:
         if href not in _SLOTS and _host(href) is None and not re.fullmatch(r"mailto:[^\s@<>]+@[^\s@<>]+", href):
             yield Fault("F-40", link.name, f"{href[:80]!r} is no plain web address", "link to an http or https address")
         words = link.attributes.get("aria-label") or link.text or " ".join(link.alternatives).strip()
-        if EMPTY_WORDS.fullmatch(words.strip(" .…→›»«").lower()):
+        if says_nothing(words):
             yield Fault(
                 "F-49", f"the link to {href[:80]}", f"its text {words!r} does not say where it leads", "name it"
             )
@@ -261,5 +251,5 @@ def _text(text: str, page: Page) -> Iterator[Fault]:
         if html.unescape(match[0]) != match[0] and match[0] not in said:
             yield Fault("F-04", "the text part", f"{match[0]} is an HTML entity", "do not escape text")
     for line in text.splitlines():
-        if len(_ISOLATES.sub("", line)) > LINE_LIMIT and " " in line.strip():
-            yield Fault("F-04", f"the line {line[:40]!r}", f"it has {len(line)} characters", f"wrap at {LINE_LIMIT}")
+        if len(_ISOLATES.sub("", line)) > LINE and " " in line.strip():
+            yield Fault("F-04", f"the line {line[:40]!r}", f"it has {len(line)} characters", f"wrap at {LINE}")

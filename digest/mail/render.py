@@ -9,17 +9,26 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from jinja2 import FileSystemLoader, TemplateNotFound, TemplateSyntaxError
 
+from digest.mail.kinds import ORDINARY, Kind
+from digest.mail.render_fit import FULL, burden, fitting
 from digest.mail.render_layout import compile_layout, layout_environment, text_environment
+from digest.mail.render_story import Block, shown, told
+from digest.mail.render_story import words as story_words
+from digest.mail.render_story_text import story_text
 from digest.mail.render_text import MANAGE_SLOT, UNSUBSCRIBE_SLOT, Slot, isolate, plain, tidy
 from digest.mail.render_words import Words, date_text, digits, load_words, words_for
 from digest.settings import direction_of
+from subscribers.lifecycle import Format
+
+Whole = Mapping[int, tuple[Block, ...]]
+"""The stories that are told whole, by their places in the issue."""
 
 __all__ = [
     "MANAGE_SLOT",
@@ -30,12 +39,14 @@ __all__ = [
     "Renderer",
     "SectionView",
     "StoryView",
+    "of_kind",
+    "stories_of",
 ]
 
 
 @dataclass(frozen=True)
 class StoryView:
-    """One item as readers see it. All text is plain text, not HTML."""
+    """One item as readers see it. All text is plain text, not HTML, but for the body."""
 
     headline: str
     summary: str
@@ -48,6 +59,8 @@ class StoryView:
     image_url: str = ""
     image_alt: str = ""
     image_caption: str = ""
+    body: str = ""
+    """The whole story as cleaned HTML; empty where only a summary could be had."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +106,7 @@ class Rendered:
     subject: str
     text: str
     html: str
+    """Empty for who wants text alone."""
 
 
 class BadTemplate(Exception):
@@ -114,8 +128,44 @@ class Renderer:
         self._languages = load_words(self._folders)
 
     def issue(self, view: IssueView) -> Rendered:
-        """The mail of an issue, the same for every reader: the slots are unfilled. Raises `BadTemplate`."""
-        return self._letter("issue", _issue_context(view, words_for(self._languages, view.language)))
+        """The mail of an issue for most readers, with summaries: the slots are unfilled. Raises `BadTemplate`."""
+        return self._issue(view, {}, ORDINARY)
+
+    def renderings(self, view: IssueView) -> dict[Kind, Rendered]:
+        """The mails of an issue for all kinds of readers, as `kinds.RENDERED` has them. Raises `BadTemplate`.
+
+        As many stories are whole as fit into a mail (F-43); the others stand in it with their summaries. A neutral
+        subject changes nothing but what shows of a mail that is not open.
+        """
+        summaries = self.issue(view)
+        whole = self._fitting(view, summaries)
+        neutral = Kind(is_neutral=True)
+        return {
+            ORDINARY: summaries,
+            neutral: self._issue(view, {}, neutral),
+            Kind(Format.FULL): self._issue(view, whole, Kind(Format.FULL)),
+            Kind(Format.FULL, is_neutral=True): self._issue(view, whole, neutral),
+        }
+
+    def _fitting(self, view: IssueView, summaries: Rendered) -> Whole:
+        """The stories that can be whole, by their places in the issue."""
+        stories = stories_of(view)
+        told_whole = {place: told(story.body) for place, story in enumerate(stories)}
+        whole: Whole = {place: blocks for place, blocks in told_whole.items() if blocks}
+        base, full = burden(summaries.html), burden(self._issue(view, whole, ORDINARY).html)
+        while whole and full > FULL:
+            weights = [len(story_words(whole.get(place, ())).encode()) for place in range(len(stories))]
+            chosen = fitting(weights, (FULL - base) / max(full - base, 1e-9))
+            # What was reckoned by the length of the texts may be too much still; then the last one goes.
+            whole = {place: whole[place] for place in (chosen if len(chosen) < len(whole) else chosen[:-1])}
+            full = burden(self._issue(view, whole, ORDINARY).html)
+        return whole
+
+    def _issue(self, view: IssueView, whole: Whole, kind: Kind) -> Rendered:
+        words = words_for(self._languages, view.language)
+        if kind.is_neutral:
+            view = replace(view, subject=words["neutral_subject"], preheader=words["neutral_preheader"])
+        return self._letter("issue", {**_issue_context(view, words, whole), "is_neutral": kind.is_neutral})
 
     def letter(self, kind: str, context: Mapping[str, object]) -> Rendered:
         """The mail of a letter that is not an issue.
@@ -165,7 +215,20 @@ class Renderer:
                 return BadTemplate(f"the template {name} cannot be used: {error}")
 
 
-def _issue_context(view: IssueView, words: Words) -> dict[str, Any]:
+def stories_of(view: IssueView) -> tuple[StoryView, ...]:
+    """All stories of an issue in the order in which they are read."""
+    rest = (story for section in view.sections for story in section.stories)
+    return (*([view.lead] if view.lead else []), *rest)
+
+
+def of_kind(renderings: Mapping[Kind, Rendered], kind: Kind) -> Rendered:
+    """What a kind of reader is sent: who wants no HTML gets the text of the summaries."""
+    if kind.format is Format.TEXT:
+        return replace(renderings[Kind(is_neutral=kind.is_neutral)], html="")
+    return renderings[kind]
+
+
+def _issue_context(view: IssueView, words: Words, whole: Whole) -> dict[str, Any]:
     """The view as templates have it: plain values, with what follows from them already worked out."""
     values: dict[str, Any] = plain(view)
     stories = [
@@ -174,8 +237,10 @@ def _issue_context(view: IssueView, words: Words) -> dict[str, Any]:
     ]
     for number, story in enumerate(stories, 1):
         _complete(story, number, view, words)
+        story.update(_told_whole(whole.get(number - 1, ()), story, words))
     return {
         **values,
+        "contents": stories if whole else [],
         "words": words,
         "date_text": date_text(view.date, words),
         "unsubscribe_url": Slot(UNSUBSCRIBE_SLOT),
@@ -190,4 +255,20 @@ def _complete(story: dict[str, Any], number: int, view: IssueView, words: Words)
     story["start"] = "right" if story["direction"] == "rtl" else "left"
     story["number"] = digits(str(number), words)
     story["day"] = date_text(story["published"].date(), words, "short_date")
+    del story["body"]
     story["host"] = (urlsplit(story["link"]).hostname or "").removeprefix("www.")
+
+
+def _told_whole(blocks: tuple[Block, ...], story: dict[str, Any], words: Words) -> dict[str, Any]:
+    """What a template needs to tell a story whole; nothing in it where it is told by its summary."""
+    said = _letters(story_words(blocks))
+    return {
+        "blocks": [shown(block) for block in blocks],
+        "whole_text": story_text(blocks, lambda number: digits(str(number), words)),
+        # A summary that is none of the story's own sentences tells something: it stands above it.
+        "standfirst": "" if _letters(story["summary"]) in said else story["summary"],
+    }
+
+
+def _letters(text: str) -> str:
+    return "".join(character for character in text.casefold() if character.isalnum())

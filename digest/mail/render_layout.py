@@ -45,6 +45,7 @@ _FILTERS = (
     "length",
     "list",
     "lower",
+    "min",
     "replace",
     "select",
     "selectattr",

@@ -14,6 +14,13 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+LINE = 78
+"""Characters of a line of text (F-04)."""
+_EMPTY_WORDS = re.compile(
+    "|read more|more|here|click here|link|continue|continue reading|details|learn more|view in browser|"
+    "подробнее|читать далее|читать|далее|здесь|ещё|بیشتر|ادامه|ادامه مطلب|اینجا"
+)
+
 # What differs per reader stands in the rendered parts as one of these, and is filled in on the wire (F-05).
 UNSUBSCRIBE_SLOT = "@@UNSUBSCRIBE@@"
 MANAGE_SLOT = "@@MANAGE@@"
@@ -21,6 +28,12 @@ MANAGE_SLOT = "@@MANAGE@@"
 
 class Slot(str):
     """A per-reader place: the one kind of text that is not cleaned, because it is ours."""
+
+    __slots__ = ()
+
+
+class Cleaned(str):
+    """Text that has been cleaned, and whose blanks at its ends are part of what it says."""
 
     __slots__ = ()
 
@@ -42,12 +55,22 @@ _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 
 def clean(text: str) -> str:
     """One line of plain text that no mail, parser or reader's eye can be tricked with."""
+    return clean_run(text).strip()
+
+
+def clean_run(text: str) -> str:
+    """The same for a piece of a line, which may begin or end with a blank."""
     text = _UNWANTED.sub(_mend, _OVERRIDES.sub("", text))
     if not _balanced(text):
         text = _ISOLATES.sub("", text)
     # A title that spells out a slot would be given the reader's own link; in lower case it is just a word.
     text = _SLOTS.sub(lambda match: match[0].lower(), text)
-    return " ".join(text.split())
+    return re.sub(r"\s+", " ", text)
+
+
+def says_nothing(words: str) -> bool:
+    """Whether a link's words do not tell where it leads (F-49)."""
+    return bool(_EMPTY_WORDS.fullmatch(words.strip(" .…→›»«").lower()))
 
 
 def _mend(match: re.Match[str]) -> str:
@@ -73,7 +96,7 @@ def plain(value: Any) -> Any:
     Raises `TypeError` for anything else, so that no object with methods ever reaches a template.
     """
     match value:
-        case Slot() | bool() | int() | float() | dt.date() | None:
+        case Slot() | Cleaned() | bool() | int() | float() | dt.date() | None:
             return value
         case str():
             return clean(value)
@@ -105,7 +128,7 @@ def isolate(text: str, before: str, after: str) -> str:
     return _LEFT_TO_RIGHT.sub(one, text)
 
 
-def wrap(text: str, width: int = 78, indent: str = "") -> str:
+def wrap(text: str, width: int = LINE, indent: str = "") -> str:
     """The text in lines of at most `width` characters; only a word that is longer stays longer (F-04)."""
     return textwrap.fill(
         text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False

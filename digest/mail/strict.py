@@ -19,13 +19,19 @@ _NAME_ADDR = re.compile(rb"(?:(?:\"(?:[^\"\\]|\\.)*\"|[A-Za-z0-9 !#$%&'*+/=?^_`{
 """RFC 5322 §3.4, with an atom or a quoted string as the name; encoded words are made of an atom's characters."""
 
 
-def problems(message: bytes, expected: Iterable[str]) -> tuple[str, ...]:
-    """What is wrong with a message whose header fields should be exactly `expected`, each once."""
+BOTH = ("text/plain", "text/html")
+"""The parts of a message for most readers."""
+TEXT_ALONE = ("text/plain",)
+"""What a message is that has no parts, for readers who want no HTML."""
+
+
+def problems(message: bytes, expected: Iterable[str], parts: tuple[str, ...] = BOTH) -> tuple[str, ...]:
+    """What is wrong with a message whose header fields should be exactly `expected`, each once, and with its parts."""
     head, blank, body = message.partition(b"\r\n\r\n")
     found = [*_octets(message), *_headers(head, sorted(name.lower() for name in expected))]
     if not blank:
         return (*found, "no blank line parts headers and body")
-    return (*found, *_body(head, body))
+    return (*found, *(_text(message) if parts == TEXT_ALONE else _body(head, body)))
 
 
 def _octets(message: bytes) -> Iterable[str]:
@@ -88,6 +94,15 @@ def _body(head: bytes, body: bytes) -> Iterable[str]:
     for kind, problem in parts:
         if problem:
             yield f"{kind}: {problem}"
+
+
+def _text(message: bytes) -> Iterable[str]:
+    """A message that is one text: what would be a part's fields are its own."""
+    kind, problem = _part(message)
+    if kind != "text/plain":
+        yield f"it is {kind} and not text/plain"
+    if problem:
+        yield f"{kind}: {problem}"
 
 
 def _part(piece: bytes) -> tuple[str, str]:

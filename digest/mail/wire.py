@@ -100,14 +100,26 @@ def message(
     """
     parts, marks = tuple(parts), tuple(marks)
     boundary = _boundary(parts)
+    out = _fields(headers)
+    out.append(b'Content-Type: multipart/alternative;\r\n boundary="' + boundary + b'"\r\n\r\n')
+    for part in parts:
+        out += [b"--" + boundary + CRLF, *_part(part, marks, language), CRLF]
+    out.append(b"--" + boundary + b"--" + CRLF)
+    return tuple(_joined(out))
+
+
+def text_message(
+    headers: Iterable[tuple[str, bytes | Segments]], text: str, marks: Iterable[Mark], language: str
+) -> Segments:
+    """A whole message of text alone, without parts, for readers who want no HTML; its end is as in `message`."""
+    return tuple(_joined([*_fields(headers), *_part(Part("plain", text), tuple(marks), language)]))
+
+
+def _fields(headers: Iterable[tuple[str, bytes | Segments]]) -> list[bytes | Slot]:
     out: list[bytes | Slot] = []
     for name, value in headers:
         out += [name.encode("ascii") + b": ", *((value,) if isinstance(value, bytes) else value), CRLF]
-    out.append(b'MIME-Version: 1.0\r\nContent-Type: multipart/alternative;\r\n boundary="' + boundary + b'"\r\n\r\n')
-    for part in parts:
-        out += [b"--" + boundary + CRLF, *_part(part, marks, language)]
-    out.append(b"--" + boundary + b"--" + CRLF)
-    return tuple(_joined(out))
+    return [*out, b"MIME-Version: 1.0" + CRLF]
 
 
 def _boundary(parts: Iterable[Part]) -> bytes:
@@ -148,7 +160,6 @@ def _part(part: Part, marks: tuple[Mark, ...], language: str) -> Iterator[bytes 
     ).encode("ascii")
     texts, slots = _split(text, marks)
     yield from _base64(texts, slots) if encoding == "base64" else _quoted_printable(texts, slots)
-    yield CRLF
 
 
 def transfer_encoding(text: str) -> str:
@@ -195,19 +206,26 @@ def _qp_line(octets: bytes, *, hard_end: bool) -> bytes:
             return _guarded(octets)
         cut = (octets[start : start + QP_ROOM] for start in range(0, len(octets), QP_ROOM))
         return b"=\r\n".join(map(_guarded, cut))
-    coded = [_QP[octet] for octet in octets]
+    coded = _TO_CODE.sub(_code, octets)
     if hard_end and octets[-1:] in (b" ", b"\t"):
-        coded[-1] = b"=%02X" % octets[-1]
-    lines, current = [], bytearray()
-    for piece in coded:
-        if len(current) + len(piece) > QP_ROOM:
-            lines.append(_guarded(bytes(current)) + b"=")
-            current.clear()
-        current += piece
-    return CRLF.join([*lines, _guarded(bytes(current))])
+        coded = coded[:-1] + b"=%02X" % octets[-1]
+    lines, start = [], 0
+    while len(coded) - start > QP_ROOM:
+        end = start + QP_ROOM
+        # A code of three characters is not cut in two; an equals sign is always the first of them.
+        end -= next((back for back in (1, 2) if coded[end - back] == _EQUALS), 0)
+        lines.append(_guarded(coded[start:end]) + b"=")
+        start = end
+    return CRLF.join([*lines, _guarded(coded[start:])])
 
 
-_QP = [bytes([o]) if (32 <= o <= 126 and o != ord("=")) or o == ord("\t") else b"=%02X" % o for o in range(256)]  # noqa: PLR2004
+_TO_CODE = re.compile(rb"[^!-<>-~ \t]")
+_EQUALS = ord("=")
+
+
+def _code(match: re.Match[bytes]) -> bytes:
+    return b"=%02X" % match[0][0]
+
 
 _AS_IT_IS = re.compile(rb"(?:[!-<>-~ \t]*[!-<>-~])?")
 """What needs no coding: most lines of a text, and every reader's link."""

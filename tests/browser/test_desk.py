@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from digest.models import Delivery, DeliveryState, IssueState
+from digest.models import Delivery, DeliveryState, IssueState, Post
 from digest.web.app import Parts, create_app
 from subscribers.db import Database
 from subscribers.keys import make_keys
@@ -299,3 +299,25 @@ def test_two_editors_at_once_see_each_other_s_words(room: Room):
     mine.get_by_role("button", name="Save", exact=True).last.click()
     expect(mine.get_by_role("status")).to_have_text("Saved.")
     assert the_issue(room.parts).subject == "Mine"
+
+
+def test_the_kind_of_reader_is_chosen_without_a_script(room: Room):
+    with room.parts.database.write() as session:
+        session.execute(sa.update(Post).values(body="<h2>A subhead</h2><p>The story in its own words.</p>"))
+    page = room.window(scripts=False)
+    room.log_in(page)
+    page.goto(f"{room.url}{ISSUE}/preview?look=dark")
+    page.get_by_label("whole stories").check()
+    page.get_by_label("neutral subject").check()
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_label("whole stories")).to_be_checked()
+    expect(page.get_by_text("Weekly digest", exact=True)).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    (frame, *_) = [frame for frame in page.frames if "/desk/preview/" in frame.url]
+    assert "look=dark" in frame.url
+    expect(frame.get_by_text("The story in its own words.").first).to_be_visible()
+    room.picture(page, "preview-whole")
+    page.get_by_label("text only").check()
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_role("heading", name="The whole mail")).to_be_visible()
+    assert page.locator("iframe").count() == 0

@@ -14,7 +14,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route
 
+from digest.mail.kinds import Kind
 from digest.mail.render import IssueView, Renderer
+from subscribers.lifecycle import Format
 from tests.mail.render_samples import ENGLISH, PERSIAN, RUSSIAN, TEMPLATES
 
 pytestmark = pytest.mark.browser
@@ -66,6 +68,36 @@ def opened(browser: Browser, html: str, width: int, scheme: Scheme = "light", *,
 
 def rendered(view: IssueView) -> str:
     return Renderer([TEMPLATES]).issue(view).html
+
+
+STORY = {
+    "en": (
+        "<p>The hearing began <em>after</em> the last tram had left, and <strong>nobody</strong> had been told of it. "
+        "Our colleagues copied the <a href='https://www.example.org/record'>record</a> by hand, page after page.</p>"
+        "<h2>Four pages and no witness</h2><blockquote><p>“It was said to be public.”</p></blockquote>"
+        "<ul><li>the register of the night shift,</li><li>the order itself.</li></ul><ol><li>One</li><li>Two</li></ol>"
+        "<pre>No. 14/b   closed</pre><p>Write to <a href='mailto:desk@example.org'>the desk</a>.</p>"
+    ),
+    "fa": (
+        "<p>جلسه <em>پس از</em> رفتن آخرین قطار آغاز شد و <strong>هیچ‌کس</strong> خبر نداشت. "
+        "همکاران ما در Harbour Review "
+        "<a href='https://www.example.org/record'>صورت‌جلسه</a> را صفحه به صفحه با دست رونویسی کردند.</p>"
+        "<h2>چهار صفحه و هیچ شاهدی</h2><blockquote><p>«گفتند علنی است.»</p></blockquote>"
+        "<ul><li>دفتر شیفت شب،</li><li>خود دستور.</li></ul><ol><li>یک</li><li>دو</li></ol>"
+    ),
+}
+
+
+def whole(language: str) -> str:
+    """An issue for readers who want the whole stories, in every story's text all that a story can have."""
+    view = ISSUES[language]
+    assert view.lead
+    sections = tuple(
+        replace(part, stories=tuple(replace(one, body=STORY[one.language or language]) for one in part.stories))
+        for part in view.sections
+    )
+    view = replace(view, lead=replace(view.lead, body=STORY[language]), sections=sections)
+    return Renderer([TEMPLATES]).renderings(view)[Kind(Format.FULL)].html
 
 
 def without_styles(html: str) -> str:
@@ -255,4 +287,37 @@ def test_axe_finds_nothing_serious(browser: Browser, language: str) -> None:
     results = Axe().run(page, options={"resultTypes": ["violations"], "rules": rules}).response
     assert results["passes"], "axe looked at nothing"
     assert [one["id"] for one in results["violations"] if one["impact"] in ("serious", "critical")] == []
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [375, 800])
+@pytest.mark.parametrize("language", list(STORY))
+def test_whole_stories_are_calm_to_read(
+    browser: Browser, album: Path, language: str, width: int, scheme: Scheme
+) -> None:
+    """Lines of no more than some 75 characters, letters of book size, and room between the lines."""
+    page = opened(browser, whole(language), width, scheme)
+    page.screenshot(path=album / f"mail-whole-{language}-{scheme}-{width}.png", full_page=True)
+    assert fits(page)
+    paragraph = page.locator("p", has=page.locator("a[href$='record']")).first
+    style = "element => { const s = getComputedStyle(element); return [s.fontSize, s.lineHeight].map(parseFloat) }"
+    size, line = paragraph.evaluate(style)
+    assert size >= 18
+    assert line / size >= 1.6
+    lines = paragraph.evaluate(f"element => Math.round(element.getBoundingClientRect().height / {line})")
+    assert len(paragraph.inner_text()) / lines <= 75
+    for one in texts(page):
+        assert contrast(channels(one["colour"]), channels(one["ground"])) >= 4.5, one
+    page.close()
+
+
+@pytest.mark.parametrize("language", list(STORY))
+def test_whole_stories_are_readable_without_styles_and_by_those_who_hear_them(browser: Browser, language: str) -> None:
+    page = opened(browser, without_styles(whole(language)), 375)
+    assert fits(page)
+    assert min(one["size"] for one in texts(page)) >= 14
+    rules = {name: {"enabled": False} for name in ("region", "landmark-one-main", "bypass")}
+    found = Axe().run(page, options={"resultTypes": ["violations"], "rules": rules}).response["violations"]
+    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
     page.close()

@@ -1,5 +1,6 @@
 """What the checks find, and that an ordinary issue has nothing to be found; with the real templates."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,10 @@ import sqlalchemy as sa
 
 from digest.issues.checks import check, examine
 from digest.issues.outcomes import Finding
+from digest.mail.kinds import Kind
 from digest.mail.render import IssueView, Rendered, Renderer
-from digest.models import Item
+from digest.models import Item, Post
+from subscribers.lifecycle import Format
 from tests.issues.newsroom import BASE_URL, DAY, HOUR, TEMPLATES, THURSDAY, House, make_newsletter, templates
 
 
@@ -133,15 +136,41 @@ def test_what_blocks_stands_first(thursday: House, issue_id: int) -> None:
 
 def test_a_house_s_own_template_with_a_tracker_is_blocked(thursday: House, issue_id: int, tmp_path: Path) -> None:
     class Tracking(Renderer):
-        def issue(self, view: IssueView) -> Rendered:
-            rendered = super().issue(view)
-            html = rendered.html.replace("</body>", '<img src="https://t.example.net/1.gif" alt=""/></body>')
-            return Rendered(rendered.subject, rendered.text, html)
+        def renderings(self, view: IssueView) -> dict[Kind, Rendered]:
+            pixel = '<img src="https://t.example.net/1.gif" alt=""/></body>'
+            made = super().renderings(view)
+            return {kind: replace(one, html=one.html.replace("</body>", pixel)) for kind, one in made.items()}
 
     with thursday.database.read() as session:
         said = check(session, issue_id, thursday.newsletter, Tracking([TEMPLATES]), BASE_URL)
     assert [one.level for one in said] == ["blocks"]
     assert "t.example.net" in said[0].why
+
+
+def test_what_is_wrong_with_the_whole_stories_alone_is_said_of_them(thursday: House, issue_id: int) -> None:
+    class Careless(Renderer):
+        def renderings(self, view: IssueView) -> dict[Kind, Rendered]:
+            made = super().renderings(view)
+            full = made[Kind(Format.FULL)]
+            return made | {Kind(Format.FULL): replace(full, html=full.html.replace("</h2>", "</h2><h4>x</h4>", 1))}
+
+    with thursday.database.read() as session:
+        said = check(session, issue_id, thursday.newsletter, Careless([TEMPLATES]), BASE_URL)
+    assert {one.where.partition("(")[2] for one in said if one.level == "blocks"} == {"whole stories)"}
+
+
+def test_whole_stories_are_as_large_as_they_may_be_and_nobody_is_asked_to_shorten_them(
+    thursday: House, issue_id: int
+) -> None:
+    with thursday.database.write() as session:
+        session.execute(sa.update(Post).values(body="<p>What was said, and by whom, at some length.</p>" * 2000))
+        session.execute(sa.update(Post).where(Post.id == 1).values(body="<p>Said in a few words.</p>"))
+    with thursday.database.read() as session:
+        examined = examine(session, issue_id, thursday.newsletter, templates(), base_url=BASE_URL)
+    assert examined.findings == ()
+    html = examined.renderings[Kind(Format.FULL)].html
+    assert "Said in a few words." in html
+    assert "at some length" not in html
 
 
 def test_a_persian_issue_is_looked_at_like_any_other(house: House) -> None:

@@ -13,12 +13,14 @@ from digest.issues import control, edit
 from digest.issues.archive import feed, one, public_html, published
 from digest.issues.outcomes import Done, Refused
 from digest.issues.publish import Published, give_up_at, publish
+from digest.mail.kept import rendering
+from digest.mail.kinds import KINDS, Kind
 from digest.mail.ledger import equation
 from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, IssueView, Rendered
 from digest.models import Delivery, DeliveryState, Issue, IssueState, User
 from digest.weeks import Week
 from subscribers.db import Database
-from subscribers.lifecycle import State
+from subscribers.lifecycle import Format, State
 from subscribers.models import Subscription
 from tests.issues.newsroom import BASE_URL, HOUR, THURSDAY, House, make_newsletter, templates
 
@@ -73,6 +75,28 @@ def test_an_approved_issue_freezes_its_audience_and_its_text(thursday: House, is
         ties = session.execute(sa.select(Subscription.id, Subscription.subscriber_id)).all()
     assert (accounts.audience, accounts.queued, accounts.closes) == (5, 5, False)
     assert {(row.subscription_id, row.subscriber_id) for row in rows} <= set(ties)
+
+
+def test_the_freeze_keeps_what_each_reader_had_chosen_and_passes_by_who_pauses(thursday: House, issue_id: int) -> None:
+    with thursday.database.write() as session:
+        one, two, three, *_ = session.scalars(sa.select(Subscription).order_by(Subscription.id))
+        one.format, one.is_neutral = Format.FULL, True
+        two.format = Format.TEXT
+        three.paused_until = SEND + dt.timedelta(seconds=1)
+        paused = three.id
+    approve(thursday, issue_id)
+    assert go(thursday, issue_id) == Published(issue_id, "watchdog/2026-W47", 4)
+    rows = deliveries(thursday)
+    assert [(row.format, row.is_neutral) for row in rows] == [
+        (Format.FULL, True),
+        (Format.TEXT, False),
+        (Format.SUMMARIES, False),
+        (Format.SUMMARIES, False),
+    ]
+    assert paused not in [row.subscription_id for row in rows]
+    with thursday.database.read() as session:
+        issue = session.get_one(Issue, issue_id)
+        assert all(rendering(issue, kind) for kind in KINDS)
 
 
 def test_a_second_call_gets_the_same_answer_and_adds_nothing(thursday: House, issue_id: int) -> None:
@@ -159,11 +183,11 @@ def test_a_change_between_look_and_freeze_is_not_sent_unseen(thursday: House, is
     class Meddling:
         """Another editor's change and approval, made while this issue is being rendered."""
 
-        def issue(self, view: IssueView) -> Rendered:
+        def renderings(self, view: IssueView) -> dict[Kind, Rendered]:
             with thursday.database.write() as session:
                 edit.edit_issue(session, issue_id, subject="Changed meanwhile", who="Ben", now=SEND)
                 control.approve(session, issue_id, who="Ben", now=SEND)
-            return templates().issue(view)
+            return templates().renderings(view)
 
     result = publish(thursday.database, issue_id, thursday.newsletter, Meddling(), BASE_URL, SEND)
     assert result == Refused("Somebody changed the issue in this moment; look at it and send it again.")

@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.orm import undefer
+from sqlalchemy.orm import undefer_group
 
 from digest.issues import control
 from digest.issues.outcomes import Done, Refused
 from digest.issues.resolve import GIVE_UP_AFTER, OpenOne, leave, open_ones, resend
 from digest.mail import steps
-from digest.mail.issue_work import mailing_of, wire_digest
+from digest.mail.issue_work import editions_of, wire_digest
 from digest.mail.replies import Outcome
 from digest.mail.report_purge import KEEP, purge
-from digest.models import Delivery, DeliveryState, Issue, IssueState, LogEntry
+from digest.models import RENDERINGS, Delivery, DeliveryState, Issue, IssueState, LogEntry
 from digest.settings import Mailbox
 from subscribers.db import Database
 from subscribers.tokens import Links
@@ -58,9 +58,8 @@ class Room(House):
         self.readers(READERS)
         self.issue_id = self.issue()
         with self.database.write() as session:
-            options = [undefer(Issue.rendered_subject), undefer(Issue.rendered_text), undefer(Issue.rendered_html)]
-            issue = session.get_one(Issue, self.issue_id, options=options)
-            issue.wire_digest = wire_digest(mailing_of(issue, self.newsletter, self.links, None))
+            issue = session.get_one(Issue, self.issue_id)
+            issue.wire_digest = wire_digest(editions_of(issue, self.newsletter, self.links, None))
         self.send()
         assert self.open == [self.delivery(number) for number in SILENT]
 
@@ -337,13 +336,14 @@ def test_where_the_first_message_was_not_recorded_nothing_is_sent_again(room: Ro
 
 def test_the_digest_is_the_same_whenever_it_is_made(room: Room) -> None:
     with room.database.read() as session:
-        options = [undefer(Issue.rendered_subject), undefer(Issue.rendered_text), undefer(Issue.rendered_html)]
-        issue = session.get_one(Issue, room.issue_id, options=options)
-    found = {wire_digest(mailing_of(issue, room.newsletter, room.links, None)) for _ in range(3)}
+        issue = session.get_one(Issue, room.issue_id, options=[undefer_group(RENDERINGS)])
+    found = {wire_digest(editions_of(issue, room.newsletter, room.links, None)) for _ in range(3)}
     assert len(found) == 1
     assert len(found.pop()) == 32
-    mailing = mailing_of(issue, room.newsletter, room.links, None)
-    assert wire_digest(mailing) != wire_digest(replace(mailing, domain="other.example.org"))
+    editions = editions_of(issue, room.newsletter, room.links, None)
+    for kind, mailing in editions.items():
+        changed = {**editions, kind: replace(mailing, domain="other.example.org")}
+        assert wire_digest(editions) != wire_digest(changed)
 
 
 def test_a_late_answer_still_settles_what_was_left(room: Room) -> None:

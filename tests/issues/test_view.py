@@ -5,8 +5,8 @@ import datetime as dt
 import pytest
 import sqlalchemy as sa
 
-from digest.issues.view import foreign_image, is_home, stories, view
-from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, IssueView
+from digest.issues.view import foreign_image, is_home, view
+from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, IssueView, stories_of
 from digest.models import Issue, Item, Post
 from tests.issues.newsroom import BASE_URL, DAY, MAIN, House, make_newsletter
 
@@ -25,7 +25,7 @@ def test_an_issue_has_its_lead_sections_and_addresses(thursday: House) -> None:
         ("", 2),
         ("Journalists in Trouble", 1),
     ]
-    assert [story.headline.split()[0] for story in stories(found)] == ["A", "Parliament", "Police", "A"]
+    assert [story.headline.split()[0] for story in stories_of(found)] == ["A", "Parliament", "Police", "A"]
     assert found.archive_url == "https://digest.example/issues/watchdog/2026-W47"
     assert found.home_url == "https://digest.example/"
 
@@ -57,7 +57,7 @@ def test_without_a_story_in_the_main_part_there_is_no_lead(house: House) -> None
 
 
 def test_an_empty_issue_has_nothing(house: House) -> None:
-    assert stories(shown(house, house.draft().issue_id)) == ()
+    assert stories_of(shown(house, house.draft().issue_id)) == ()
 
 
 def test_an_issue_that_is_not_there_is_an_error(house: House) -> None:
@@ -92,7 +92,7 @@ def test_the_introduction_comes_in_paragraphs(thursday: House) -> None:
 def test_only_another_language_is_named(house: House) -> None:
     house.post(language="en", ago=DAY)
     house.post(language="fa", ago=2 * DAY)
-    assert [story.language for story in stories(shown(house, house.draft().issue_id))] == ["", "fa"]
+    assert [story.language for story in stories_of(shown(house, house.draft().issue_id))] == ["", "fa"]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_foreign_picture_is_left_out_with_its_words(house: House) -> None:
     words = {"image_alt": "A street", "image_caption": "The street at noon"}
     house.post(ago=DAY, image_url="https://cdn.example.net/a.jpg", **words)
     house.post(ago=2 * DAY, image_url="https://gdb.news.example/b.jpg", **words)
-    without, with_one = stories(shown(house, house.draft().issue_id))
+    without, with_one = stories_of(shown(house, house.draft().issue_id))
     assert (without.image_url, without.image_alt, without.image_caption) == ("", "", "")
     assert with_one.image_url == "https://gdb.news.example/b.jpg"
     assert (with_one.image_alt, with_one.image_caption) == ("A street", "The street at noon")

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 
 import dkim
@@ -17,9 +18,11 @@ from digest.mail.compose import Mailing, NotSendable, issue_mailing, letter_mail
 from digest.mail.dkim import OVERSIGNED, Signer
 from digest.mail.dkim_keys import make_key, record
 from digest.mail.headers import MUST_BE_SIGNED
-from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, Rendered, Renderer
+from digest.mail.kinds import KINDS, Kind
+from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, Rendered, Renderer, of_kind
 from digest.mail.smtp import Envelope, Limits, open_session
 from digest.settings import Mailbox, Newsletter, Smtp, Source
+from subscribers.lifecycle import Format
 from subscribers.tokens import Links
 from tests.mail.render_samples import ENGLISH, PERSIAN, RUSSIAN, TEMPLATES
 from tests.smtp_server import ScriptedServer
@@ -108,6 +111,32 @@ def test_a_rendered_issue_is_signed_in_every_script(view, links: Links) -> None:
     encoding = b"quoted-printable" if view.language == "en" else b"base64"
     assert b"Content-Transfer-Encoding: " + encoding in message
     assert is_valid(message)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("view", [ENGLISH, RUSSIAN, PERSIAN], ids=lambda view: view.language)
+def test_every_kind_of_reader_s_copy_is_signed(view, kind: Kind) -> None:
+    rendered = of_kind(rendered_for_all(view), kind)
+    message = raw(issue(rendered, view.language))
+    assert is_valid(message)
+    assert (b"multipart/alternative" in message) is (kind.format is not Format.TEXT)
+    assert fails(message.replace(b"Content-Language", b"Content-Lang", 1) if not rendered.html else message + b"x\r\n")
+    assert fails(message.replace(b"\r\nSubject:", b"\r\nSubject: Another\r\nSubject:", 1))
+
+
+@cache
+def rendered_for_all(view):
+    assert view.lead
+    body = "<h2>A subhead</h2><p>A story, <b>whole</b>.</p>"
+    return Renderer([TEMPLATES]).renderings(replace(view, lead=replace(view.lead, body=body)))
+
+
+def test_text_alone_has_its_encoding_signed_like_the_rest() -> None:
+    """A part's own fields are in the signed body; those of a message without parts are in its head."""
+    message = raw(issue(Rendered("Subject", "A line." + BOTH_SLOTS, "")))
+    (signed,) = re.findall(rb" h=([^;]*);", message)
+    assert {b"content-type", b"content-transfer-encoding", b"content-language"} <= set(re.split(rb"[:\s]+", signed))
+    assert fails(message.replace(b"Transfer-Encoding: quoted-printable", b"Transfer-Encoding: 7bit"))
 
 
 @pytest.mark.parametrize(

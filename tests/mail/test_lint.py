@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from digest.mail.lint import ENCODED_LIMIT, HTML_LIMIT, Fault, lint
+from digest.mail.lint import Fault, lint
 from digest.mail.lint_page import Page, css_loads
 from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, Rendered, Renderer
+from digest.mail.render_fit import ENCODED_LIMIT, HTML_LIMIT
 from tests.mail.render_samples import ENGLISH, HOSTS, TEMPLATES, many
 
 GOOD = Renderer([TEMPLATES]).issue(ENGLISH)

@@ -43,6 +43,15 @@ def issue(subject: str = "Subject", text: str = "", html: str = "", paper: Newsl
     return b"".join(mailing.copy("reader@example.org", NOBODY, NOBODY))
 
 
+def alone(subject: str = "Subject", text: str = "", paper: Newsletter | None = None) -> bytes:
+    """An issue for somebody who wants text alone."""
+    rendered = Rendered(subject, f"{text}\n{UNSUBSCRIBE_SLOT}\n{MANAGE_SLOT}\n", "")
+    mailing = issue_mailing(
+        paper or newsletter(), rendered, LINKS, week="2026-W47", made_at=selftest.MADE_AT, by_hand=True
+    )
+    return b"".join(mailing.copy("reader@example.org", NOBODY, NOBODY))
+
+
 def parsed(raw: bytes) -> EmailMessage:
     found = email.message_from_bytes(raw, policy=email.policy.default)
     assert isinstance(found, EmailMessage)
@@ -85,6 +94,29 @@ def test_a_slot_in_base64_changes_nothing_around_it(before: bytes, length: int, 
     raw = b"".join(Form(segments).fill({"x": b"v" * length}))
     (part,) = parsed(raw).iter_parts()
     assert part.get_content().replace("\r\n", "\n") == text.replace("@@X@@", "v" * length) + "\n"
+
+
+@given(subject=anything, text=scripts)
+def test_text_alone_is_a_message_that_says_it_and_nothing_more(subject: str, text: str) -> None:
+    raw = alone(subject, text)
+    found = parsed(raw)
+    assert strict.problems(raw, [*found.keys()], strict.TEXT_ALONE) == ()
+    assert not {"Bcc", "Cc"} & set(found.keys())
+    assert found.get_content_type() == "text/plain"
+    read = found.get_content().replace("\r\n", "\n")
+    assert read == clean_lines(f"{text}\n{LINKS.leave(NOBODY)}\n{LINKS.manage(NOBODY)}\n").replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("language", ["en", "fa"])
+def test_the_text_of_both_shapes_is_the_same_and_so_are_their_headers(language: str) -> None:
+    said = "Plain words" if language == "en" else "پیام فارسی"
+    both, one = parsed(issue(said, said, paper=newsletter(language))), parsed(alone(said, said, newsletter(language)))
+    assert one.get_content() == next(both.iter_parts()).get_content()
+    assert one["Content-Language"] == language
+    shape = {"Content-Type", "Content-Language", "Content-Transfer-Encoding"}
+    assert [item for item in one.items() if item[0] not in shape] == [
+        item for item in both.items() if item[0] not in shape
+    ]
 
 
 def test_two_readers_copies_differ_only_in_the_slots() -> None:
@@ -150,11 +182,11 @@ def test_trap_1_a_long_unsubscribe_address_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize("subject", selftest.SUBJECTS)
 def test_traps_3_and_4_a_title_is_a_subject_and_nothing_more(subject: str) -> None:
-    raw = issue(subject)
-    assert b"\r\nBcc:" not in raw
-    assert b"?q??=" not in raw
-    assert b"?==?" not in raw
-    assert parsed(raw)["Subject"] == " ".join(subject.split())
+    for raw in (issue(subject), alone(subject)):
+        assert b"\r\nBcc:" not in raw
+        assert b"?q??=" not in raw
+        assert b"?==?" not in raw
+        assert parsed(raw)["Subject"] == " ".join(subject.split())
 
 
 @pytest.mark.parametrize(
@@ -192,9 +224,10 @@ SMUGGLED = ["\n.\n", "\n.\r\n", "\r.\r\n", "\r\n.\r", "\r.\r", "\r\n\x00.\r\n", 
 
 @pytest.mark.parametrize("sequence", SMUGGLED)
 def test_no_text_can_end_the_message(sequence: str) -> None:
-    raw = issue(f"a{sequence}b", f"a{sequence}b{sequence}", f"a{sequence}b")
-    assert not re.search(rb"(^|\n)\.", raw)
-    assert not re.search(rb"\r(?!\n)|(?<!\r)\n|\x00", raw)
+    both = issue(f"a{sequence}b", f"a{sequence}b{sequence}", f"a{sequence}b")
+    for raw in (both, alone(f"a{sequence}b", f"a{sequence}b{sequence}")):
+        assert not re.search(rb"(^|\n)\.", raw)
+        assert not re.search(rb"\r(?!\n)|(?<!\r)\n|\x00", raw)
 
 
 def test_the_strict_reader_finds_what_is_wrong() -> None:

@@ -150,7 +150,7 @@ class People(RuleBasedStateMachine):
         mailed = set()
         with self.database.read() as session:
             for newsletter in NEWSLETTERS:
-                rows = session.execute(audience(newsletter)).all()
+                rows = session.execute(audience(newsletter, self.now)).all()
                 mailed |= {(address_of(session, self.vault, row[1]), newsletter) for row in rows}
         assert mailed == self.wanted
 

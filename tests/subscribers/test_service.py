@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from subscribers.db import Database
 from subscribers.forms import BadAddress
-from subscribers.lifecycle import State
+from subscribers.lifecycle import Format, State
 from subscribers.models import LetterMemory, Subscriber, Subscription, Suppression
 from subscribers.roll import address_of, audience
 from subscribers.service import Entered, Joined, Outcome, Refused, Service, UnknownNewsletter
@@ -395,7 +395,9 @@ class TestTheRoll:
         gone = confirmed(service, outbox, now, "gone@example.org")
         service.leave(leave_token(service, gone), now)
         with database.read() as session:
-            assert session.execute(audience("watch")).all() == [(reader.id, reader.subscriber_id)]
+            assert session.execute(audience("watch", now)).all() == [
+                (reader.id, reader.subscriber_id, Format.SUMMARIES, False)
+            ]
 
     def test_every_state_is_counted(self, service, outbox, now) -> None:
         confirmed(service, outbox, now)

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, Rendered
-from digest.models import Post
+from digest.models import Issue, Post
 from digest.web.app import Parts
 from digest.web.desk.preview import in_look, without_readers
 from digest.web.headers import mail_policy
@@ -91,6 +91,33 @@ def test_the_preview_shows_the_issue_as_it_stands_and_afterwards_what_was_sent(d
     sent = the_issue(parts).rendered_html or ""
     link = f"{BASE_URL}/example-link"
     assert desk.get(DOCUMENT).text == sent.replace(UNSUBSCRIBE_SLOT, link).replace(MANAGE_SLOT, link)
+
+
+def test_the_preview_is_of_the_kind_of_reader_that_is_chosen(desk: Browser, parts: Parts):
+    with parts.database.write() as session:
+        session.execute(sa.update(Post).values(body="<p>The story in its own words.</p>"))
+    assert "The story in its own words." not in desk.get(DOCUMENT).text
+    assert "The story in its own words." in desk.get(f"{DOCUMENT}?format=full").text
+    page = desk.get(f"{ISSUE}/preview?format=full&subject=neutral").text
+    assert f"{NAME}.html?look=light&amp;format=full&amp;subject=neutral" in page
+    assert re.search(r'value="full" checked', page)
+    assert "<dd>Weekly digest</dd>" in page
+    assert "Your weekly mail is here" in page
+    alone = desk.get(f"{ISSUE}/preview?format=text").text
+    assert "<iframe" not in alone
+    assert "No HTML" in alone
+    assert 'value="summaries" checked' in desk.get(f"{ISSUE}/preview?format=%3Cscript%3E&subject=x").text
+
+
+def test_once_out_the_preview_shows_each_kind_as_it_was_sent(desk: Browser, parts: Parts):
+    desk.press("approve")
+    desk.press("send")
+    with parts.database.write() as session:
+        sent = session.get_one(Issue, the_issue(parts).id).rendered_neutral_full_html or ""
+        session.execute(sa.update(Post).values(body="<p>Changed afterwards.</p>"))
+    link = f"{BASE_URL}/example-link"
+    shown = desk.get(f"{DOCUMENT}?format=full&subject=neutral").text
+    assert shown == sent.replace(UNSUBSCRIBE_SLOT, link).replace(MANAGE_SLOT, link)
 
 
 def test_light_and_dark_are_answered_in_the_document(desk: Browser):

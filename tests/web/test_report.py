@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lxml.html import document_fromstring
 from sqlalchemy.orm import undefer
 
-from digest.mail.issue_work import mailing_of, wire_digest
+from digest.mail.issue_work import editions_of, wire_digest
 from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT
 from digest.mail.report import Event, from_json, rate_of
 from digest.mail.report_purge import KEEP, purge
@@ -50,7 +50,7 @@ def go_out(parts: Parts, *, unknown: int = 2, accepted: int = 12, state: IssueSt
         issue.rendered_subject, issue.rendered_text = "The week", f"{UNSUBSCRIBE_SLOT} {MANAGE_SLOT}\n"
         issue.rendered_html = f'<p>The week</p><a href="{UNSUBSCRIBE_SLOT}">x</a><a href="{MANAGE_SLOT}">y</a>'
         links = Links(parts.base_url, parts.keys.token)
-        issue.wire_digest = wire_digest(mailing_of(issue, parts.settings.newsletters["watchdog"], links, None))
+        issue.wire_digest = wire_digest(editions_of(issue, parts.settings.newsletters["watchdog"], links, None))
         made = []
         for number, row in enumerate(rows):
             delivery = Delivery(

@@ -1,4 +1,4 @@
-"""The issue as readers will see it: two widths, light and dark, as text, each where nothing of it can run (W-12)."""
+"""The issue as each kind of reader will see it: two widths, light and dark, as text, where nothing can run (W-12)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import html
 import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from litestar import Request, Response, get
 from litestar.enums import MediaType
@@ -15,7 +16,9 @@ from litestar.params import FromPath
 from sqlalchemy.orm import Session
 
 from digest.issues.view import view
-from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, BadTemplate, Rendered
+from digest.mail.kept import rendering
+from digest.mail.kinds import ORDINARY, Kind
+from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, BadTemplate, Rendered, of_kind
 from digest.models import Issue
 from digest.settings import Newsletter
 from digest.web.desk.change import declared, wanted
@@ -26,8 +29,11 @@ from digest.web.door import Door, rule, visitor_of
 from digest.web.headers import mail_policy
 from digest.web.parts import Parts
 from digest.web.problems import problem
+from subscribers.lifecycle import Format
 
 LOOKS = ("light", "dark")
+NEUTRAL = "neutral"
+"""What the address of a preview says for a subject that gives nothing away."""
 _DARK = re.compile(r"\(\s*prefers-color-scheme\s*:\s*dark\s*\)")
 
 
@@ -69,7 +75,7 @@ def preview_routes(parts: Parts) -> list[HTTPRouteHandler]:
         newsletter = declared(parts, request)
         try:
             with parts.database.read() as session:
-                seen = as_seen(parts, session, wanted(session, request), newsletter)
+                seen = as_seen(parts, session, wanted(session, request), newsletter, kind_of(request))
         except BadTemplate as error:
             return framed(f"<!doctype html><title>Cannot be shown</title><p>{html.escape(str(error))}</p>")
         return framed(in_look(seen.html, request.query_params.get("look", "")))
@@ -84,9 +90,10 @@ def preview_routes(parts: Parts) -> list[HTTPRouteHandler]:
 def _page(parts: Parts, request: Request[Any, Any, Any]) -> Response[str]:
     newsletter = declared(parts, request)
     look = request.query_params.get("look")
+    kind = kind_of(request)
     with parts.database.read() as session:
         issue = wanted(session, request)
-        seen = as_seen(parts, session, issue, newsletter)
+        seen = as_seen(parts, session, issue, newsletter, kind)
         shown = issue_page(session, issue, newsletter, (), parts.clock())
     words = count_of(len(seen.text.split()), "word", "words")
     return desk_page(
@@ -96,23 +103,42 @@ def _page(parts: Parts, request: Request[Any, Any, Any]) -> Response[str]:
         page=shown,
         seen=seen,
         words=words,
+        preview_line=" ".join(seen.text.partition("\n\n")[0].split()) if kind.is_neutral else shown.preheader.value,
+        kind=kind,
+        choice=choice_of(kind),
+        formats=tuple((one, Kind(one).name) for one in Format),
         look=look if look in LOOKS else "light",
     )
 
 
-def rendered_now(parts: Parts, session: Session, issue: Issue, newsletter: Newsletter) -> Rendered:
-    """The issue rendered as it stands, or, once it is out, exactly what was sent; slots unfilled.
+def kind_of(request: Request[Any, Any, Any]) -> Kind:
+    """The kind of reader that an address asks for; the ordinary one where it says nothing known."""
+    said = request.query_params.get("format", "")
+    wanted_format = Format(said) if said in tuple(Format) else Format.SUMMARIES
+    return Kind(wanted_format, request.query_params.get("subject") == NEUTRAL)
+
+
+def choice_of(kind: Kind) -> str:
+    """What an address says to get that kind; nothing for the ordinary one."""
+    said = {"format": kind.format.value} if kind.format is not Format.SUMMARIES else {}
+    return urlencode(said | ({"subject": NEUTRAL} if kind.is_neutral else {}))
+
+
+def rendered_now(
+    parts: Parts, session: Session, issue: Issue, newsletter: Newsletter, kind: Kind = ORDINARY
+) -> Rendered:
+    """The issue for one kind of reader as it stands, or, once it is out, exactly what was sent; slots unfilled.
 
     Raises `BadTemplate`.
     """
-    if issue.frozen_at and issue.rendered_html is not None:
-        return Rendered(issue.rendered_subject or "", issue.rendered_text or "", issue.rendered_html)
-    return parts.renderer.issue(view(session, issue.id, newsletter, parts.base_url))
+    if issue.frozen_at and (kept := rendering(issue, kind)):
+        return kept
+    return of_kind(parts.renderer.renderings(view(session, issue.id, newsletter, parts.base_url)), kind)
 
 
-def as_seen(parts: Parts, session: Session, issue: Issue, newsletter: Newsletter) -> Seen:
+def as_seen(parts: Parts, session: Session, issue: Issue, newsletter: Newsletter, kind: Kind = ORDINARY) -> Seen:
     """The issue for an editor's eyes: where readers have their own links, a harmless one stands."""
-    return without_readers(rendered_now(parts, session, issue, newsletter), f"{parts.base_url}/example-link")
+    return without_readers(rendered_now(parts, session, issue, newsletter, kind), f"{parts.base_url}/example-link")
 
 
 def without_readers(rendered: Rendered, link: str) -> Seen:
