@@ -1,4 +1,4 @@
-"""What the mail side holds on a person, as far as the people's side must ask for it and have it severed (O-52, O-56)."""
+"""What the mail side holds on a person, as far as the people's side asks for it and has it severed (O-52, O-56)."""
 
 from __future__ import annotations
 

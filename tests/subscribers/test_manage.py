@@ -121,7 +121,7 @@ class TestTheLinkOfAnIssue:
         assert outbox.letters == []
 
     def test_the_letter_goes_to_the_person_and_its_token_is_stored_as_a_hash(
-        self, client, mine, sqlite_database, outbox
+        self, mine, sqlite_database, outbox
     ) -> None:
         [letter] = outbox.letters
         token = mine.rpartition("/")[2]
