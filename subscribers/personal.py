@@ -15,13 +15,11 @@ from subscribers.service import NewsletterInfo
 
 FORMAT = "watchdog-digest personal data 1"
 NOTES = (
-    "The address itself is stored encrypted. The server that made this file has no key to open it, so it is not here: "
-    "it is the address to which the link was sent.",
-    "What became of single letters is kept for 35 days after the issue is over, and mail that came back for at most "
-    "14 days. Older ones are no longer known and not in this file.",
-    "Scrambled counts of the confirmation letters that an address was sent are kept for up to 30 days. They can be "
-    "found by the address alone, which this server cannot open, and so are not here.",
-    "It is not recorded whether a letter was opened, which link was followed, or from where this server was visited.",
+    "The address itself is stored encrypted and opened only to send mail to it, so it is not here.",
+    "What became of single letters is kept for 35 days after the issue is over. Older ones are no longer known.",
+    "Mail that came back to us is kept sealed for at most 14 days, and only what it meant is in this file.",
+    "Scrambled counts of confirmation letters are kept for up to 30 days. Only the address leads to them.",
+    "It is not recorded whether a letter was opened, which link was followed, or from where this site was visited.",
 )
 
 
