@@ -45,6 +45,11 @@ class Mine:
     offered: tuple[NewsletterInfo, ...]
     """The newsletters that they do not get."""
 
+    @property
+    def first(self) -> NewsletterInfo | None:
+        """The newsletter in whose language the page is; none where nothing is read."""
+        return self.read[0].newsletter if self.read else None
+
 
 def mine(session: Session, person: Subscriber, newsletters: Mapping[str, NewsletterInfo], now: dt.datetime) -> Mine:
     """A person's subscriptions as they stand. Changes nothing."""

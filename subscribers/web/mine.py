@@ -81,31 +81,40 @@ def mine_routes(site: Site, records: Records) -> list[HTTPRouteHandler]:
         # A proof of its own: the page with the choices cannot erase.
         if not is_button_token(site.service.token_key, _erasing(token), fields.get("proof", "")):
             return _erase_page(site, token, status=422)
+        # Asked before it is forgotten: the answer is in the same language as the page.
+        mine = _mine(site, token)
         keeps_mark = fields.get("mark") != "drop"
         mark = erase(site.service.rooms, records, token, site.clock(), keeps_mark=keeps_mark)
-        return site.page("public/erased.html", mark=mark.value) if mark else _worn_off(site)
+        if mark is None or mine is None:
+            return _worn_off(site)
+        return site.page("public/erased.html", mark=mark.value, newsletter=mine.first)
 
     return [show, choose, export, show_erase, do_erase]
 
 
-def _page(site: Site, token: str, *, status: int = 200, said: str = "", about: str = "") -> Answer:
-    now, newsletters = site.clock(), site.service.newsletters
+def _mine(site: Site, token: str) -> choices.Mine | None:
+    """What the page of a fresh link shows; none for a link that is unknown or has worn off."""
     with site.service.rooms.database.read() as session:
-        person = person_of(session, token, now)
-        mine = choices.mine(session, person, newsletters, now) if person else None
+        person = person_of(session, token, site.clock())
+        return choices.mine(session, person, site.service.newsletters, site.clock()) if person else None
+
+
+def _page(site: Site, token: str, *, status: int = 200, said: str = "", about: str = "") -> Answer:
+    mine = _mine(site, token)
     if mine is None:
         return _worn_off(site)
-    context = {"mine": mine, "here": token, "said": said, "about": newsletters.get(about), "pauses": choices.PAUSES}
-    return site.button("public/mine.html", token, status=status, **context)
+    context = {"said": said, "about": site.service.newsletters.get(about), "pauses": choices.PAUSES}
+    return site.button(
+        "public/mine.html", token, status=status, mine=mine, here=token, newsletter=mine.first, **context
+    )
 
 
 def _erase_page(site: Site, token: str, status: int = 200) -> Answer:
-    with site.service.rooms.database.read() as session:
-        is_good = person_of(session, token, site.clock()) is not None
-    if not is_good:
+    mine = _mine(site, token)
+    if mine is None:
         return _worn_off(site)
     proof = button_token(site.service.token_key, _erasing(token))
-    return site.page("public/erase.html", status=status, proof=proof, here=token)
+    return site.page("public/erase.html", status=status, proof=proof, here=token, newsletter=mine.first)
 
 
 def _worn_off(site: Site) -> Answer:
