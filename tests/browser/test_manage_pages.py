@@ -148,7 +148,7 @@ def test_everything_on_the_page_works(steps: Steps, place: Place) -> None:
     assert (place.subscription().format, place.subscription().is_neutral) == (Format.FULL, True)
     expect(page.get_by_label("Full text")).to_be_checked()
     expect(page.get_by_role("status")).to_contain_text("saved")
-    page.get_by_label("No issues for").select_option("4 weeks")
+    page.get_by_label("No issues for").select_option("four weeks")
     steps.press("Pause")
     expect(page.get_by_text("Paused until")).to_contain_text("2026-12-16")
     steps.press("End the pause")
