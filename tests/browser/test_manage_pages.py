@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,8 +68,9 @@ class Steps:
         self.page.goto(url)
         self.taken.append("link")
 
-    def press(self, name: str, within: Callable[[Page], Any] = lambda page: page) -> None:
-        within(self.page).get_by_role("button", name=name).click()
+    def press(self, name: str) -> None:
+        """Press the button of that name, or the only one: the page may be in any language."""
+        self.page.get_by_role("button", name=name).click()
         self.taken.append("press")
 
     def title(self) -> str:
@@ -112,7 +113,8 @@ class TestHowManySteps:
     def test_confirming_takes_two(self, steps: Steps, place: Place) -> None:
         place.service.join("negah", ADDRESS, place.clock())
         steps.follow(place.from_letter("confirm_url"))
-        steps.press("Yes, subscribe me")
+        steps.press("")
+        expect(steps.page.get_by_role("button")).to_have_count(0)
         assert place.subscription("negah").state is State.CONFIRMED
         assert steps.taken == ["link", "press"]
 
@@ -153,11 +155,12 @@ def test_everything_on_the_page_works(steps: Steps, place: Place) -> None:
     expect(page.get_by_text("Paused until")).to_contain_text("2026-12-16")
     steps.press("End the pause")
     assert place.subscription().paused_until is None
-    steps.press("Subscribe")
-    assert place.subscription("negah").state is State.CONFIRMED
-    steps.press("Leave this newsletter", lambda page: page.locator("section", has=page.locator("#n-watch")).last)
-    assert place.subscription().state is State.LEFT
+    steps.press("Leave this newsletter")
     expect(page.get_by_role("status")).to_contain_text("you have left")
+    assert place.subscription().state is State.LEFT
+    page.locator("#j-negah").click()
+    expect(page.locator("#n-negah")).to_be_visible()
+    assert place.subscription("negah").state is State.CONFIRMED
 
 
 def test_the_file_is_downloaded_by_a_press(steps: Steps, place: Place, tmp_path: Path) -> None:
