@@ -14,6 +14,7 @@ from digest.gather.refresh import SourceReport, refresh
 from digest.issues.plan import Hands
 from digest.mail.dkim_keys import signers
 from digest.mail.outbox import LedgerOutbox
+from digest.mail.personal import LedgerRecords
 from digest.mail.render import Renderer
 from digest.mail.send import Engine
 from digest.queue import jobs
@@ -112,7 +113,7 @@ class House:
             outbox=self.outbox,
             pages=pages,
             static=[folder / "static" for folder in folders if (folder / "static").is_dir()],
-            public_routes=public_routes(self.service, pages, self.clock),
+            public_routes=public_routes(self.service, pages, self.clock, LedgerRecords()),
             clock=self.clock,
             unready=lambda: migrations.trouble(self.database),
             enqueue=jobs.enqueue,

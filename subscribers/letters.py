@@ -13,6 +13,10 @@ CONFIRM = "confirm"
 """Context: `confirm_url`, `never_url`."""
 ALREADY_SUBSCRIBED = "already-subscribed"
 """Context: `manage_url`."""
+MANAGE = "manage"
+"""A fresh link to the page of one's own. Context: `mine_url`, `never_url` (may be empty)."""
+MANAGE_GONE = "manage-gone"
+"""The budget of the same letter for somebody who does not read now: whoever has an old issue can ask for it."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,12 @@ class Allowance:
 BUDGETS: Mapping[str, tuple[Allowance, ...]] = {
     CONFIRM: (Allowance(1, dt.timedelta(hours=24)), Allowance(3, dt.timedelta(days=30))),
     ALREADY_SUBSCRIBED: (Allowance(1, dt.timedelta(days=30)),),
+    MANAGE: (
+        Allowance(1, dt.timedelta(minutes=10)),
+        Allowance(5, dt.timedelta(days=1)),
+        Allowance(20, dt.timedelta(days=30)),
+    ),
+    MANAGE_GONE: (Allowance(1, dt.timedelta(days=1)), Allowance(3, dt.timedelta(days=30))),
 }
 """How often a kind of letter may go to one address, whoever asks for it (O-21)."""
 
@@ -56,5 +66,10 @@ LONGEST_MEMORY = max(allowance.per for allowances in BUDGETS.values() for allowa
 
 def may_post(kind: str, earlier: Iterable[dt.datetime], now: dt.datetime) -> bool:
     """Whether one more letter of this kind may go to an address that got some `earlier` (any order)."""
+    return is_within(BUDGETS[kind], earlier, now)
+
+
+def is_within(allowances: Iterable[Allowance], earlier: Iterable[dt.datetime], now: dt.datetime) -> bool:
+    """Whether one more letter may go, by each of some allowances, after the `earlier` ones (any order)."""
     times = list(earlier)
-    return all(sum(at > now - allowance.per for at in times) < allowance.count for allowance in BUDGETS[kind])
+    return all(sum(at > now - allowance.per for at in times) < allowance.count for allowance in allowances)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from subscribers.db import Database
 from subscribers.letters import LONGEST_MEMORY
 from subscribers.lifecycle import Event, State, step
-from subscribers.models import LetterMemory, Subscriber, Subscription
+from subscribers.models import FreshLink, LetterMemory, Subscriber, Subscription
 
 CONFIRM_WITHIN = dt.timedelta(hours=72)
 """How long a confirmation link is good (O-02)."""
@@ -21,12 +21,13 @@ BATCH = 1000
 
 
 def purge(database: Database, now: dt.datetime) -> int:
-    """Delete what nobody confirmed (O-25), people without any subscription, and letters no budget asks about.
+    """Delete what nobody confirmed (O-25), people without any subscription, old links, letters no budget asks about.
 
     Who had left, asked again and did not confirm has left as before. Returns how many requests have lapsed.
     """
     with database.write() as session:
         session.execute(sa.delete(LetterMemory).where(LetterMemory.at <= now - LONGEST_MEMORY))
+        session.execute(sa.delete(FreshLink).where(FreshLink.until <= now))
     lapsed = 0
     while batch := _lapse(database, now):
         lapsed += batch

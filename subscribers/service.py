@@ -106,6 +106,15 @@ class Held:
     leave_token: str
 
 
+@dataclass(frozen=True)
+class Rooms:
+    """What the rooms beside the service work with: fresh links, choices, erasure, export."""
+
+    database: Database
+    vault: Vault
+    outbox: Outbox
+
+
 class Service:
     """The people's side of the house; safe to use from several threads."""
 
@@ -370,6 +379,11 @@ class Service:
         if not self._database.is_sqlite:
             number = int.from_bytes(keyed_hash[:8], "big", signed=True)
             session.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
+
+    @property
+    def rooms(self) -> Rooms:
+        """What `fresh`, `choices`, `erasing` and `personal` work with."""
+        return Rooms(self._database, self._vault, self._outbox)
 
 
 def _new_subscription(session: Session, subscriber: Subscriber, info: NewsletterInfo) -> Subscription:

@@ -51,7 +51,8 @@ def end(subscription: Subscription, event: Event, now: dt.datetime, reason: str 
         subscription.state = state
         subscription.left_at = now
         subscription.left_reason = reason
-        subscription.confirm_hash = subscription.confirm_until = None
+        # A pause ends with it: who comes back wants to read.
+        subscription.confirm_hash = subscription.confirm_until = subscription.paused_until = None
 
 
 def _hash_of(vault: Vault, person: Subscriber) -> bytes:

@@ -147,6 +147,10 @@ class Links:
         """The page where a person sees and ends a subscription."""
         return f"{self.base_url}/manage/{_encode(public_id + self._manage_mac.digest(public_id)[:_MAC_SIZE])}"
 
+    def mine(self, token: str) -> str:
+        """The page of one's own that a fresh link opens for an hour; `token` is a random one."""
+        return f"{self.base_url}/mine/{token}"
+
     def never(self, blind_index: bytes, suppression_hash: bytes) -> str:
         """The page that puts an address on the list of those who are never mailed (O-22)."""
         return f"{self.base_url}/never/{never_token(self.key, blind_index, suppression_hash)}"

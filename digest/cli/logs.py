@@ -16,7 +16,7 @@ _CHAR = r"[^\s<>:;,()\[\]\"'\\@\uff20\ufe6b]"
 _LOCAL = rf"(?:\"(?:[^\"\\\n]|\\.){{0,256}}\\?\"|(?<!{_CHAR}){_CHAR}+(?:'{_CHAR}+)*)"
 _DOMAIN = r"(?:\[[^\s\]]+\]|[^\s<>:;,()\[\]\"'\\@/?&#=]+)"
 _ADDRESS = re.compile(rf"{_LOCAL}(?:@|\uff20|\ufe6b|%40){_DOMAIN}", re.IGNORECASE)
-_TOKEN = re.compile(r"/(confirm|u|manage|never)/[A-Za-z0-9_-]+")
+_TOKEN = re.compile(r"/(confirm|u|manage|mine|never)/[A-Za-z0-9_-]+")
 _COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 
 

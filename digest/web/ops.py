@@ -20,6 +20,7 @@ Disallow: /confirm/
 Disallow: /u/
 Disallow: /never/
 Disallow: /manage/
+Disallow: /mine/
 """
 
 

@@ -10,22 +10,28 @@ from __future__ import annotations
 from litestar import Router
 
 from subscribers.pages import Pages
+from subscribers.records import NoRecords, Records
 from subscribers.service import Service
 from subscribers.web.confirm import confirm_routes
 from subscribers.web.form import form_routes
 from subscribers.web.leave import leave_routes
 from subscribers.web.manage import manage_routes
+from subscribers.web.mine import mine_routes
 from subscribers.web.never import never_routes
 from subscribers.web.site import HEADERS, Clock, Site
 
 __all__ = ["HEADERS", "Clock", "public_routes"]
 
 
-def public_routes(service: Service, pages: Pages, clock: Clock) -> list[Router]:
-    """What serves `/ /subscribe /confirm/{token} /u/{token} /never/{token} /manage/{token}`, for the application."""
+def public_routes(service: Service, pages: Pages, clock: Clock, records: Records | None = None) -> list[Router]:
+    """What serves `/ /subscribe /confirm/{token} /u/{token} /never/{token} /manage/{token} /mine/{token}`.
+
+    `records` is what the mail side holds on people, where there is a mail side.
+    """
     site = Site(service, pages, clock)
     kinds = (form_routes, confirm_routes, leave_routes, never_routes, manage_routes)
     handlers = [handler for kind in kinds for handler in kind(site)]
+    handlers += mine_routes(site, records or NoRecords())
     # In a router and with one path each: Litestar 2 registers a handler anew with every further handler or path beside
     # it, and one that runs in threads is broken by that (see its pull request 4738). A router is registered once.
     return [Router("/", route_handlers=handlers)]

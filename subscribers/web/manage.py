@@ -1,12 +1,20 @@
-"""The page on which a reader sees a subscription, and ends it."""
+"""What the "manage" link of an issue leads to: leaving at once, and asking for a fresh link for all the rest.
+
+An issue is forwarded, and its links with it. So this page shows nothing of whoever it was sent to, not even whether
+they still read, and it is the same for every state; the fresh link goes to the address alone.
+"""
 
 from __future__ import annotations
 
-from litestar import route
-from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath
+from typing import Any
 
-from subscribers.web.site import READING, Answer, Site
+from litestar import Request, post, route
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, RawBody
+
+from subscribers import fresh
+from subscribers.tokens import Purpose, read_subscription_token, subscription_token
+from subscribers.web.site import DOING, READING, Answer, Site, fields_of
 
 
 def manage_routes(site: Site) -> list[HTTPRouteHandler]:
@@ -14,7 +22,24 @@ def manage_routes(site: Site) -> list[HTTPRouteHandler]:
 
     @route("/manage/{token:str}", **READING)
     def show(token: FromPath[str]) -> Answer:
-        held = site.service.held(token)
-        return site.page("public/manage.html", held=held) if held else site.old_link()
+        return _page(site, token)
 
-    return [show]
+    @post("/manage/{token:str}", **DOING)
+    def ask(request: Request[Any, Any, Any], body: RawBody, token: FromPath[str]) -> Answer:
+        if not site.is_pressed(token, fields_of(request, body)):
+            return _page(site, token, status=422)
+        if not fresh.ask(site.service, token, site.clock()):
+            return site.old_link()
+        return site.page("public/fresh_sent.html", held=site.service.held(token))
+
+    return [show, ask]
+
+
+def _page(site: Site, token: str, status: int = 200) -> Answer:
+    key = site.service.token_key
+    public_id = read_subscription_token(key, Purpose.MANAGE, token)
+    if public_id is None:
+        return site.old_link()
+    leave_token = subscription_token(key, Purpose.LEAVE, public_id)
+    held = site.service.held(token)
+    return site.button("public/manage.html", token, status=status, held=held, leave_token=leave_token)

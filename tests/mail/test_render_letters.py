@@ -25,6 +25,11 @@ LETTERS: dict[str, dict[str, Any]] = {
         "publisher": ENGLISH.publisher,
         "manage_url": f"https://digest.example.org/manage/{'m' * 43}",
     },
+    "manage": {
+        "publisher": ENGLISH.publisher,
+        "mine_url": f"https://digest.example.org/mine/{'f' * 43}",
+        "never_url": f"https://digest.example.org/never/{'n' * 107}",
+    },
     "reminder": {
         "issue_name": "watchdog/2026-W47",
         "send_at_local": "Thursday 10:00 (Europe/Prague)",
@@ -62,9 +67,10 @@ def test_a_letter_has_no_fault_and_no_picture(kind: str, language: str) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "ru", "fa"])
-def test_a_confirmation_is_small(language: str) -> None:
+@pytest.mark.parametrize("kind", ["confirm", "manage"])
+def test_a_letter_that_anybody_can_ask_for_is_small(kind: str, language: str) -> None:
     """O-22: at most 8 KB in all; 2 KB are left for the headers with their DKIM signature."""
-    rendered = letter("confirm", language)
+    rendered = letter(kind, language)
     assert sum(len(base64.encodebytes(part.encode())) for part in (rendered.text, rendered.html)) <= 6_000
 
 
@@ -75,6 +81,14 @@ def test_a_confirmation_says_what_to_do_and_that_nothing_needs_doing() -> None:
     assert "48 hours" in text
     for name in ("confirm_url", "never_url"):
         assert LETTERS["confirm"][name] in text.splitlines()
+
+
+def test_a_fresh_link_comes_without_never_where_there_is_no_hash_to_make_it_of() -> None:
+    context = {**LETTERS["manage"], "newsletter_title": "Watchdog", "language": "en", "direction": "ltr"}
+    without = RENDERER.letter("manage", {**context, "never_url": ""})
+    assert "Never" not in without.text + without.html
+    assert LETTERS["manage"]["mine_url"] in without.text.splitlines()
+    assert LETTERS["manage"]["never_url"] in letter("manage", "en").text.splitlines()
 
 
 def test_numbers_are_written_as_the_language_writes_them() -> None:

@@ -379,13 +379,6 @@ class TestManaging:
         assert action
         client.post(action[1], data=ONE_CLICK)
         assert state(sqlite_database) is State.LEFT
-        assert "You have left" in client.get(manage).text
-
-    def test_who_waits_is_told_so(self, client, clock, sqlite_service, sqlite_database) -> None:
-        send_form(client, clock)
-        text = client.get(links_of(sqlite_service, sqlite_database)["manage"]).text
-        assert "Not confirmed yet" in text
-        assert "<button" not in text
 
     def test_a_forged_link_says_what_to_do(self, client) -> None:
         answer = client.get("/manage/forged")

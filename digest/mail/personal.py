@@ -1,0 +1,91 @@
+"""What the ledger and the bounces hold on one person: told to that person, and severed when they are erased."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from digest.mail.ledger import BEFORE_DOT, IS_ISSUE, IS_LETTER
+from digest.models import Bounce, Delivery, DeliveryState, Issue
+from subscribers.records import Kept, Said
+
+ERASED = "erased before the final dot"
+
+
+class LedgerRecords:
+    """The mail side's `subscribers.records.Records`."""
+
+    def held_on(self, session: Session, subscriber_id: int, since: dt.datetime) -> Kept:
+        """The letters to a person and what came back. Nothing older than the person: SQLite gives numbers again."""
+        letters = [
+            _letter(delivery, week)
+            for which in _theirs(subscriber_id)
+            for delivery, week in session.execute(
+                sa.select(Delivery, Issue.week)
+                .outerjoin(Issue, Issue.id == Delivery.issue_id)
+                .where(which, Delivery.created_at >= since)
+            )
+        ]
+        bounces = session.scalars(
+            sa.select(Bounce).where(Bounce.subscriber_id == subscriber_id, Bounce.at >= since).order_by(Bounce.at)
+        )
+        by_time = sorted(letters, key=lambda letter: str(letter["made_at"]))
+        return Kept(tuple(by_time), tuple(_bounce(bounce) for bounce in bounces))
+
+    def sever(self, session: Session, subscriber_id: int, now: dt.datetime) -> None:
+        """Let no row point at a person. Counts stay, so the books of every issue still close.
+
+        A copy of an issue that has not left is excluded by its sender, as one of somebody who has left: before the
+        final dot the ledger asks for the subscription, which is no longer there. A letter need not have one, so what
+        waits is settled here.
+        """
+        issues, letters = _theirs(subscriber_id)
+        waits = sa.update(Delivery).where(letters, Delivery.state.in_(BEFORE_DOT[DeliveryState.EXCLUDED]))
+        session.execute(waits.values(state=DeliveryState.EXCLUDED, settled_at=now, reply=ERASED))
+        nobody = {"subscriber_id": None, "subscription_id": None, "context_sealed": None}
+        for which in (issues, letters):
+            session.execute(sa.update(Delivery).where(which).values(nobody))
+        bounces = sa.update(Bounce).where(Bounce.subscriber_id == subscriber_id)
+        session.execute(bounces.values(subscriber_id=None, domain_key=None))
+
+
+def _theirs(subscriber_id: int) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    """A person's copies of issues, and their letters: said so that each finds an index, and not all of the ledger."""
+    of_them = Delivery.subscriber_id == subscriber_id
+    return (
+        sa.and_(IS_ISSUE, Delivery.issue_id.in_(sa.select(Issue.id)), of_them),
+        sa.and_(IS_LETTER, of_them),
+    )
+
+
+def _letter(delivery: Delivery, week: str | None) -> dict[str, Said]:
+    return {
+        "letter": delivery.letter,
+        "newsletter": delivery.newsletter,
+        "week": week,
+        "format": delivery.format.value,
+        "neutral_subject": delivery.is_neutral,
+        "made_at": _instant(delivery.created_at),
+        "state": delivery.state.value,
+        "settled_at": _instant(delivery.settled_at),
+        "attempts": delivery.attempts,
+        "mail_servers_answer": delivery.reply,
+        "kind_of_mailbox": delivery.provider,
+    }
+
+
+def _bounce(bounce: Bounce) -> dict[str, Said]:
+    return {
+        "newsletter": bounce.newsletter,
+        "at": _instant(bounce.at),
+        "sign": bounce.sign,
+        "status": bounce.status,
+        "reason": bounce.reason,
+        "verdict": bounce.verdict,
+    }
+
+
+def _instant(at: dt.datetime | None) -> str | None:
+    return at.isoformat(timespec="seconds") if at else None
