@@ -5,13 +5,18 @@ It stops after each step until it is told to go on, so that a kill finds it exac
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from pathlib import Path
 
-from digest.wiring import utc_now
 from subscribers.db import Database
 from subscribers.keys import read_keys
 from subscribers.rotation import begin, close, finish, forget, reseal
+
+
+def utc_now() -> dt.datetime:
+    """The machine's clock."""
+    return dt.datetime.now(dt.UTC)
 
 
 def tell(step: str, _count: int) -> None:
