@@ -6,7 +6,6 @@ import base64
 import datetime as dt
 import json
 import logging
-import os
 import quopri
 import subprocess
 import sys
@@ -36,11 +35,11 @@ from subscribers.models import Subscriber
 from subscribers.service import Entered, Refused
 from subscribers.suppression import COMPLAINT, suppress
 from tests.canary import Canary
+from tests.commands import run
 from tests.newsroom import Newsroom, get, hidden_fields, newsroom, post
 from tests.smtp_server import Moment, Say, ScriptedServer
 
 WEDNESDAY = dt.datetime(2026, 11, 18, 18, 0, tzinfo=dt.UTC)
-ROOT = Path(__file__).resolve().parents[1]
 EVIDENCE = "asked by letter"
 
 
@@ -54,19 +53,10 @@ class Machine:
 
     def command(self, *words: str, typed: str = "", code: int = 0) -> None:
         """Run a command; what it says goes where the logs are."""
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("DIGEST_")}
-        with (self.folder / "commands.log").open("ab") as log:
-            done = subprocess.run(
-                [sys.executable, "-m", "digest", *words],
-                cwd=self.folder,
-                env={**environ, "PYTHONPATH": str(ROOT)},
-                input=typed.encode(),
-                stdout=log,
-                stderr=log,
-                timeout=120,
-                check=False,
-            )
-        assert done.returncode == code, (self.folder / "commands.log").read_text()
+        ended, said = run(self.folder, *words, typed=typed)
+        with (self.folder / "commands.log").open("a") as log:
+            log.write(said)
+        assert ended == code, said
 
     def search(self, canary: Canary) -> dict[str, set[str]]:
         """Where the canary is."""

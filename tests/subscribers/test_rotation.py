@@ -184,9 +184,9 @@ def test_after_a_rotation_the_new_keys_open_all_and_the_old_ones_nothing(house: 
     assert house.addresses() == people(5)
     assert house.findings() == []
     assert not {one.id for one in before} & {one.id for one in house.data_keys()}
-    for row in house.data_keys():
+    for kept in house.data_keys():
         with pytest.raises(WrongKeys):
-            Vault(house.database, FIRST).check_data_key(row.id)
+            Vault(house.database, FIRST).check_data_key(kept.id)
     # A data key that leaked, from the memory of a web process, opens nothing any more either.
     with house.database.read() as session:
         for sealed, row in session.execute(sa.select(Subscriber.address_sealed, Subscriber.public_id)):
