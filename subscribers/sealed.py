@@ -145,25 +145,40 @@ def _check_hashes(session: Session, vault: Vault, row: int, text: str) -> Iterat
 def mend(database: Database, vault: Vault, rows: list[int]) -> list[Finding]:
     """Make the hashes of subscribers anew from their addresses; returns what could not be mended."""
     left: list[Finding] = []
-    for row in rows:
+    for first in range(0, len(rows), BATCH):
+        these = rows[first : first + BATCH]
         try:
             with database.write() as session:
-                _mend(session, vault, row)
-        except CannotOpen as error:
-            left.append(Finding("subscribers", row, str(error), LOST))
+                found = _mend(session, vault, these)
         except sa.exc.IntegrityError:
-            left.append(Finding("subscribers", row, "another row is the same person's", "erase one of the two"))
+            # Which of them it is, is seen one by one.
+            found = [finding for row in these if (finding := _mend_one(database, vault, row))]
+        left += found
     return left
 
 
-def _mend(session: Session, vault: Vault, row: int) -> None:
-    person = session.get(Subscriber, row, with_for_update=True)
-    if person is None:
-        return
-    hashes = hashes_of(vault, vault.open(person.address_sealed, SUBSCRIBER_ADDRESS, person.public_id))
-    if hashes is None:
-        raise CannotOpen("what was sealed is no address")
-    person.blind_index, person.suppression_hash = hashes.blind_index, hashes.suppression_hash
+def _mend_one(database: Database, vault: Vault, row: int) -> Finding | None:
+    try:
+        with database.write() as session:
+            return next(iter(_mend(session, vault, [row])), None)
+    except sa.exc.IntegrityError:
+        return Finding("subscribers", row, "another row is the same person's", "erase one of the two")
+
+
+def _mend(session: Session, vault: Vault, rows: list[int]) -> list[Finding]:
+    left: list[Finding] = []
+    query = sa.select(Subscriber).where(Subscriber.id.in_(rows)).order_by(Subscriber.id).with_for_update()
+    for person in session.scalars(query).all():
+        try:
+            hashes = hashes_of(vault, vault.open(person.address_sealed, SUBSCRIBER_ADDRESS, person.public_id))
+        except CannotOpen as error:
+            left.append(Finding("subscribers", person.id, str(error), LOST))
+            continue
+        if hashes is None:
+            left.append(Finding("subscribers", person.id, "what was sealed is no address", LOST))
+            continue
+        person.blind_index, person.suppression_hash = hashes.blind_index, hashes.suppression_hash
+    return left
 
 
 def without_hash(database: Database) -> list[int]:

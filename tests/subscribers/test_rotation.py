@@ -379,6 +379,20 @@ def test_wrong_hashes_are_found_and_mended(house: Installation) -> None:
     assert len(house.addresses()) == 2
 
 
+def test_one_person_in_two_rows_is_said_and_the_others_are_mended(house: Installation) -> None:
+    process = house.process()
+    for address in people(3):
+        process.enter(address)
+    row = b"r" * 16
+    twice = process.vault.seal(people(3)[0], SUBSCRIBER_ADDRESS, row)
+    with house.database.write() as session:
+        session.execute(sa.update(Subscriber).values(suppression_hash=None))
+        session.add(Subscriber(public_id=row, address_sealed=twice, blind_index=b"b" * 32, created_at=NOW))
+    left = mend(house.database, Vault(house.database, house.keys), without_hash(house.database))
+    assert [str(one) for one in left] == ["subscribers row 4: another row is the same person's; erase one of the two."]
+    assert without_hash(house.database) == [4]
+
+
 def test_a_value_that_does_not_open_is_named_and_holds_up_nothing_else(house: Installation) -> None:
     for address in people(3):
         house.process().enter(address)
