@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from benchmarks.ground import Ground, environment, make_ground, new_database, postgres
 from benchmarks.issue import Frozen
+from benchmarks.opening import open_all
 from benchmarks.rows import Measured
 from benchmarks.signing import CannotMeasure, can_sign, check, write_key
 from benchmarks.sizes import Sizes
@@ -153,6 +154,16 @@ def generators(bench: Bench, turn: int) -> Found:
     }
 
 
+def vault(bench: Bench, turn: int) -> Found:
+    """Opening the addresses of the issue's readers, against all that sending it takes."""
+    ground = bench.sqlite(bench.sizes.audience)
+    with sink(bench.tools) as port:
+        bench.warm(ground, port)
+        ours, opening = _both(turn, lambda: bench.send(ground, port), lambda: open_all(ground.house))
+    whole = ours.cpu / ours.messages
+    return {"vault": Measured(opening / whole * 100, f"{opening * 1e6:,.1f} µs of {whole * 1e6:,.0f} µs")}
+
+
 def sendmail(bench: Bench, turn: int) -> Found:
     """Our sender and the plain loop."""
     ground = bench.sqlite(bench.sizes.audience)
@@ -228,6 +239,7 @@ def audiences(bench: Bench, turn: int) -> Found:
 
 EXPERIMENTS: Mapping[Callable[[Bench, int], Found], tuple[str, ...]] = {
     generators: ("source-kept", "source-each", "cpu"),
+    vault: ("vault",),
     sendmail: ("sendmail",),
     databases: ("postgres",),
     workers: ("workers",),

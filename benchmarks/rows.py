@@ -96,6 +96,7 @@ def rows(sizes: Sizes) -> tuple[Row, ...]:
             " ×",
         ),
         Row("cpu", "CPU a message, ledger included, without DKIM", 220, " µs", at_most=True, digits=0),
+        Row("vault", "opening the sealed addresses, of a message's CPU", 5, " %", at_most=True, digits=1),
         Row("dkim", "with DKIM, against the same loop signing with dkimpy", 10, " ×", digits=1),
         Row(
             "round-trip",

@@ -23,7 +23,7 @@ from digest.queue.worker import Worker
 from digest.settings import Newsletter, Settings
 from digest.web.app import Parts
 from subscribers.db import Database
-from subscribers.keys import Keys, read_keys
+from subscribers.keys import Keys, KeysFile, read_keys
 from subscribers.pages import Pages
 from subscribers.service import NewsletterInfo, Service
 from subscribers.vault import Vault
@@ -125,11 +125,13 @@ def build(settings: Settings, clock: Clock = utc_now) -> House:
 
     Raises `subscribers.keys.BadKeys`, `digest.migrations.BadDatabase`.
     """
+    # The file's mark is taken first: what is put there while we read is then seen as a change.
+    file = KeysFile(settings.keys)
     keys = read_keys(settings.keys)
     database = Database(settings.database.url)
     migrations.upgrade(database)
     jobs.prepare(database)
-    vault = Vault(database, keys)
+    vault = Vault(database, keys, file)
     outbox = LedgerOutbox(vault)
     infos = {slug: _info(newsletter) for slug, newsletter in settings.newsletters.items()}
     return House(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime as dt
+import hashlib
 import os
 import secrets
 import tomllib
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
@@ -29,7 +32,7 @@ _FILE = """\
 #
 # Who has `private` can read the list of subscribers, given the database. Without `private` nobody can, we included:
 # if it is lost, so is the list. Never keep it in the same place as the backups of the database.
-# A machine that only serves pages needs everything but `private`; give it a copy of this file without that line.
+# A machine that only serves pages needs everything but `private`: `digest keys split` makes its copy.
 
 # To find an address without reading it.
 index = "{index}"
@@ -43,10 +46,27 @@ token = "{token}"
 # ML-KEM-768 and X25519: addresses are sealed to the public key and opened with the private one.
 public = "{public}"
 """
+_PREVIOUS = """
+# The pair before: what was sealed to it has to be opened until `digest keys rotate` has done its work.
+[previous]
+since = {since}
+public = "{public}"
+private = "{private}"
+"""
 
 
 class BadKeys(Exception):
     """The keys file cannot be used; the message is a sentence that says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Previous:
+    """The key pair before, while what was sealed to it is sealed anew (E-06)."""
+
+    public: bytes = field(repr=False)
+    private: bytes = field(repr=False)
+    since: dt.datetime
+    """When the present pair took its place."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +79,12 @@ class Keys:
     token: bytes = field(repr=False)
     public: bytes = field(repr=False)
     private: bytes | None = field(repr=False, default=None)
+    previous: Previous | None = field(repr=False, default=None)
+
+    @property
+    def pair(self) -> bytes:
+        """What the key pair is known by in the database: 8 octets that give nothing away."""
+        return pair_of(self.public)
 
     def __repr__(self) -> str:
         return f"Keys({'with' if self.private else 'without'} the private key)"
@@ -70,9 +96,39 @@ class Keys:
             X25519PublicKey.from_public_bytes(self.public[_MLKEM_PUBLIC_SIZE:]),
         )
 
-    def opening_key(self) -> MLKEM768X25519PrivateKey | None:
-        """The private key as the library wants it; none where this process has none."""
-        return MLKEM768X25519PrivateKey(*_halves(self.private)) if self.private else None
+    def opening_keys(self) -> list[MLKEM768X25519PrivateKey]:
+        """The private keys as the library wants them, the present one first; none where this process has none."""
+        known = [self.private, self.previous.private if self.previous else None]
+        return [MLKEM768X25519PrivateKey(*_halves(one)) for one in known if one]
+
+    def for_web(self) -> Keys:
+        """What a process that only takes sign-ups needs: nothing that opens anything."""
+        return replace(self, private=None, previous=None)
+
+    def rotated(self, now: dt.datetime) -> Keys:
+        """The next keys: another pair and another index key, the pair before beside them.
+
+        The others stay: `token` because links in mail must work for ever (F-24), `suppression` because the addresses
+        behind its hashes are not kept anywhere (O-52), `rate` because budgets would begin anew. Raises `BadKeys`
+        without a private key, or before the last rotation is done.
+        """
+        if self.private is None:
+            raise BadKeys("These keys have no `private`: rotate where the whole keys file is.")
+        if self.previous is not None:
+            raise BadKeys("The last rotation is not done yet; `digest keys rotate` goes on with it.")
+        fresh = make_keys()
+        previous = Previous(self.public, self.private, now.replace(microsecond=0))
+        return replace(self, index=fresh.index, public=fresh.public, private=fresh.private, previous=previous)
+
+    def is_next_of(self, other: Keys) -> bool:
+        """Whether these are an installation's keys after, and those its keys before, a rotation began or ended."""
+        lasting = all(getattr(self, name) == getattr(other, name) for name in ("suppression", "rate", "token"))
+        return lasting and (self.private is not None or other.private is None)
+
+
+def pair_of(public: bytes) -> bytes:
+    """What a key pair is known by: the first 8 octets of the public key's SHA-256."""
+    return hashlib.sha256(public).digest()[:8]
 
 
 def make_keys() -> Keys:
@@ -88,21 +144,56 @@ def write_keys(path: Path, keys: Keys) -> None:
     Raises `FileExistsError` where there is a file already: keys are never overwritten. The file appears complete or
     not at all.
     """
-    text = _FILE.format(
-        **{name: _encode(getattr(keys, name)) for name in ("index", "suppression", "rate", "token", "public")}
-    )
-    if keys.private:
-        text += f'private = "{_encode(keys.private)}"\n'
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    unfinished = _write_aside(path, keys)
     try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
         os.link(unfinished, path)
     finally:
         unfinished.unlink()
+    _sync_folder(path)
+
+
+def replace_keys(path: Path, keys: Keys) -> None:
+    """Put a keys file in another's place, of the same owner and mode 0600.
+
+    Whoever opens the path finds the old keys whole or the new ones whole, also after a power cut. Raises `OSError`,
+    and then the old ones stay.
+    """
+    path = path.resolve()
+    unfinished = _write_aside(path, keys)
+    try:
+        there = path.stat()
+        # Who rotates as root must not take the file away from the account that the service runs as.
+        if (there.st_uid, there.st_gid) != (os.geteuid(), os.getegid()):
+            os.chown(unfinished, there.st_uid, there.st_gid)
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink()
+        raise
+    _sync_folder(path)
+
+
+class KeysFile:
+    """The file that a process has its keys from: what a rotation wrote there is seen without a restart."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = self._mark()
+
+    def changed(self) -> Keys | None:
+        """The keys in the file where it is not the one seen last. Raises `BadKeys`."""
+        mark = self._mark()
+        if mark == self._seen:
+            return None
+        keys = read_keys(self._path)
+        self._seen = mark
+        return keys
+
+    def _mark(self) -> tuple[int, int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def read_keys(path: Path) -> Keys:
@@ -112,14 +203,12 @@ def read_keys(path: Path) -> Keys:
     """
     data = _read(path)
     problem = f"The keys file {path}"
-    given = {name: _decode(data, name, size, problem) for name, size in _SIZES.items() if name in data}
-    if missing := [name for name in _SIZES if name not in given and name != "private"]:
-        raise BadKeys(f"{problem} lacks {', '.join(missing)}; restore it from your copy.")
+    given = _decoded(data, problem, frozenset(_SIZES) - {"private"})
     if len({given[name] for name in ("index", "suppression", "rate", "token")}) != 4:  # noqa: PLR2004
         raise BadKeys(f"{problem} has the same secret twice; each must be its own. Restore it from your copy.")
     if "private" in given and _public_of(given["private"]) != given["public"]:
         raise BadKeys(f"{problem} has a private key that does not belong to its public key; restore it from your copy.")
-    return Keys(**given)
+    return Keys(**given, previous=_previous(data, problem) if "previous" in data else None)
 
 
 _SIZES = {
@@ -144,12 +233,29 @@ def _read(path: Path) -> dict[str, object]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
         # The parser's own message could repeat a piece of a secret.
         raise BadKeys(f"The keys file {path} is damaged: it is not TOML. Restore it from your copy.") from None
-    if unknown := sorted(set(data) - set(_SIZES)):
+    if unknown := sorted(set(data) - set(_SIZES) - {"previous"}):
         raise BadKeys(f"The keys file {path} has a key that is not ours: {', '.join(unknown)}.")
     return data
 
 
-def _decode(data: dict[str, object], name: str, size: int, problem: str) -> bytes:
+def _decoded(data: Mapping[str, object], problem: str, needed: frozenset[str]) -> dict[str, bytes]:
+    given = {name: _decode(data, name, size, problem) for name, size in _SIZES.items() if name in data}
+    if missing := [name for name in _SIZES if name in needed - set(given)]:
+        raise BadKeys(f"{problem} lacks {', '.join(missing)}; restore it from your copy.")
+    return given
+
+
+def _previous(data: Mapping[str, object], problem: str) -> Previous:
+    before, problem = data["previous"], f"{problem}, [previous]"
+    if not isinstance(before, dict) or set(before) - {"since", "public", "private"} or "private" not in data:
+        raise BadKeys(f"{problem} is not what `digest keys rotate` wrote; restore it from your copy.")
+    given, since = _decoded(before, problem, frozenset({"public", "private"})), before.get("since")
+    if not isinstance(since, dt.datetime) or since.tzinfo is None or _public_of(given["private"]) != given["public"]:
+        raise BadKeys(f"{problem} is not what `digest keys rotate` wrote; restore it from your copy.")
+    return Previous(**given, since=since)
+
+
+def _decode(data: Mapping[str, object], name: str, size: int, problem: str) -> bytes:
     try:
         value = base64.b64decode(str(data[name]), validate=True)
     except binascii.Error:
@@ -159,6 +265,41 @@ def _decode(data: dict[str, object], name: str, size: int, problem: str) -> byte
     if len(set(value)) < _FEWEST_OCTETS:
         raise BadKeys(f"{problem}: {name} is a placeholder, not a random key; make real ones with `digest init`.")
     return value
+
+
+def _write_aside(path: Path, keys: Keys) -> Path:
+    """Write the keys to a file of another name beside the path, durably; returns it."""
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(_text(keys))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        unfinished.unlink()
+        raise
+    return unfinished
+
+
+def _sync_folder(path: Path) -> None:
+    """Make a new name in a folder last."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _text(keys: Keys) -> str:
+    names = ("index", "suppression", "rate", "token", "public")
+    text = _FILE.format(**{name: _encode(getattr(keys, name)) for name in names})
+    if keys.private:
+        text += f'private = "{_encode(keys.private)}"\n'
+    if before := keys.previous:
+        since = before.since.isoformat(timespec="seconds")
+        text += _PREVIOUS.format(since=since, public=_encode(before.public), private=_encode(before.private))
+    return text
 
 
 def _encode(value: bytes) -> str:

@@ -19,12 +19,27 @@ class DataKey(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     sealed: Mapped[bytes] = mapped_column(sa.LargeBinary)
     created_at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
+    pair: Mapped[bytes | None] = mapped_column(sa.LargeBinary(8))
+    """Which public key it is sealed to, by `keys.pair_of`; none where the row is older than this column."""
+    retired_at: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
+    """Since when nothing new is sealed with it and nothing was found sealed with it: a rotation then deletes it."""
+
+
+class ClosedPair(Base):
+    """A key pair that was rotated away: whoever still has its public key seals nothing to it any more."""
+
+    __tablename__ = "closed_pairs"
+
+    pair: Mapped[bytes] = mapped_column(sa.LargeBinary(8), primary_key=True)
+    closed_at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
 
 
 class Subscriber(Base):
     """A person, as far as we know one: a sealed address and the keyed hash to find it by."""
 
     __tablename__ = "subscribers"
+    # While the index key is rotated, processes with the old and with the new one find and make nobody twice by this.
+    __table_args__ = (sa.Index("ix_subscribers_suppression_hash", "suppression_hash", unique=True),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     public_id: Mapped[bytes] = mapped_column(sa.LargeBinary(16), unique=True)
@@ -42,6 +57,15 @@ class Subscriber(Base):
 
     def __repr__(self) -> str:
         return f"Subscriber({self.id})"
+
+    @classmethod
+    def known_by(cls, blind_index: bytes, suppression_hash: bytes) -> sa.ColumnElement[bool]:
+        """Who a person is, in a query: either hash is enough.
+
+        While the index key is rotated, the row may have its blind index by the other key than this process has, or
+        the link by another than the row (E-06).
+        """
+        return sa.or_(cls.blind_index == blind_index, cls.suppression_hash == suppression_hash)
 
 
 class Subscription(Base):

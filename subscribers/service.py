@@ -200,7 +200,8 @@ class Service:
         with self._database.write() as session:
             self._lock(session, named.suppression_hash)
             add_suppression(session, named.suppression_hash, ASKED, now)
-            person = sa.select(Subscriber.id).where(Subscriber.blind_index == named.blind_index)
+            is_them = Subscriber.known_by(named.blind_index, named.suppression_hash)
+            person = sa.select(Subscriber.id).where(is_them)
             theirs = sa.select(Subscription).where(Subscription.subscriber_id.in_(person)).order_by(Subscription.id)
             for subscription in session.scalars(theirs.with_for_update()):
                 end(subscription, Event.LEFT, now)
@@ -324,8 +325,8 @@ class Service:
         return Entered(subscription.id, already=False)
 
     def _subscriber(self, session: Session, address: Address) -> Subscriber | None:
-        index = self._vault.blind_index(address.identity)
-        return session.scalar(sa.select(Subscriber).where(Subscriber.blind_index == index).with_for_update())
+        hashes = self._vault.blind_index(address.identity), self._vault.suppression_hash(address.identity)
+        return session.scalar(sa.select(Subscriber).where(Subscriber.known_by(*hashes)).with_for_update())
 
     def _subscription(self, session: Session, subscriber: Subscriber | None, newsletter: str) -> Subscription | None:
         # Asked for nobody too: whether there is somebody must not show in the time it takes (O-20).

@@ -6,6 +6,9 @@ database alone, or the database and a web server's keys, cannot open what was st
 
 A sealed value is one octet 1 (the format), the data key's number in 4 octets, a nonce of 12, then ciphertext and tag.
 The text is padded to a multiple of 64 octets, since its length would tell about the address.
+
+While keys are rotated (E-06, `rotation`), a process finds out by itself: it looks every few seconds whether its data
+key still stands, and reads the keys file again where that has changed.
 """
 
 from __future__ import annotations
@@ -14,28 +17,33 @@ import hmac
 import secrets
 import struct
 import threading
+import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
 import sqlalchemy as sa
+import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from sqlalchemy.orm import Session
 
-from subscribers.keys import BadKeys, Keys, make_keys, read_keys, write_keys
+from subscribers.keys import BadKeys, Keys, KeysFile, make_keys, read_keys, write_keys
 
 __all__ = [
     "ARRIVAL",
     "DELIVERY_CONTEXT",
+    "PLACES",
     "SUBSCRIBER_ADDRESS",
     "USER_ADDRESS",
     "BadKeys",
     "CannotOpen",
     "Keys",
     "Place",
+    "StoodStill",
     "Vault",
     "WrongKeys",
     "make_keys",
@@ -43,15 +51,24 @@ __all__ = [
     "write_keys",
 ]
 
+log = structlog.get_logger()
+
 FORMAT = 1
 BUCKET = 64
 SEALS_PER_KEY = 1000
 """After so many values `prepare` makes another data key: whoever takes a web process over reads no more than these."""
+SECONDS_PER_KEY = 24 * 3600.0
+"""And also after so long, where few people come."""
+LOOK_EVERY = 20.0
+"""Seconds after which `prepare` looks whether the data key still stands."""
+STALE = 60.0
+"""Seconds after which nothing is sealed without such a look, however long the process stood still (see `rotation`)."""
 
 _HEAD = struct.Struct(">BI12s")
 _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _INFO = b"watchdog-digest data key 1"
-_data_keys = sa.table("data_keys", sa.column("id"), sa.column("sealed"), sa.column("created_at"))
+_data_keys = sa.table("data_keys", *map(sa.column, ("id", "sealed", "created_at", "pair", "retired_at")))
+_closed_pairs = sa.table("closed_pairs", sa.column("pair"))
 
 
 class CannotOpen(Exception):
@@ -60,6 +77,10 @@ class CannotOpen(Exception):
 
 class WrongKeys(CannotOpen):
     """This keys file does not belong to this database: nothing in it can be opened, and no single value is at fault."""
+
+
+class StoodStill(Exception):
+    """Nothing was sealed: this process stood still for so long that its data key was rotated away. Try again."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +95,8 @@ SUBSCRIBER_ADDRESS = Place("subscribers", "address_sealed")
 USER_ADDRESS = Place("users", "address_sealed")
 DELIVERY_CONTEXT = Place("deliveries", "context_sealed")
 ARRIVAL = Place("arrivals", "sealed")
+PLACES = (SUBSCRIBER_ADDRESS, USER_ADDRESS, DELIVERY_CONTEXT, ARRIVAL)
+"""Every column of sealed values; its table has an `id`, and a `public_id` that the value is bound to."""
 
 
 class Store(Protocol):
@@ -88,47 +111,70 @@ class Store(Protocol):
 
 @dataclass
 class _Sealer:
-    """The data key that this process seals with, and how often it has."""
+    """The data key that this process seals with, how often it has, and when it was seen to stand."""
 
     key_id: int
     cipher: AESGCMSIV
+    made_at: float
+    seen_at: float
     seals: int = 0
+
+
+class _Ring:
+    """An installation's keys as the libraries want them; taken as one, so that no thread sees half of a change."""
+
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
+        self.sealing_key = keys.sealing_key()
+        self.opening_keys = keys.opening_keys()
 
 
 class Vault:
     """Seals texts for their place in the database and opens them again; safe to use from several threads."""
 
-    def __init__(self, database: Store, keys: Keys) -> None:
+    def __init__(
+        self,
+        database: Store,
+        keys: Keys,
+        file: KeysFile | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._database = database
-        self._keys = keys
-        self._sealing_key = keys.sealing_key()
-        self._opening_key = keys.opening_key()
+        self._file = file
+        self._clock = clock
+        self._ring = _Ring(keys)
         self._opened: dict[int, AESGCMSIV] = {}
         self._sealer: _Sealer | None = None
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"Vault({self._keys!r})"
+        return f"Vault({self._ring.keys!r})"
 
     def prepare(self) -> None:
-        """See to it that this process has a data key, and a fresh one after many values.
+        """See to it that this process has a data key that stands, and a fresh one after many values or a day.
 
         The key's row is its own committed transaction, so call this before a transaction that seals: on SQLite a
-        second writer would wait for the first, and here both would be the same thread.
+        second writer would wait for the first, and here both would be the same thread. Raises `WrongKeys` where this
+        process's keys were rotated away.
         """
         sealer = self._sealer
-        if sealer is None or sealer.seals >= SEALS_PER_KEY:
+        if sealer is None or self._is_worn(sealer) or not self._stands(sealer, LOOK_EVERY):
             with self._lock:
                 if self._sealer is sealer:
                     self._sealer = self._new_sealer()
 
     def seal(self, text: str, place: Place, row: bytes) -> bytes:
-        """The text, readable only to the sender, only in this place of this row (`row` is the row's public id)."""
+        """The text, readable only to the sender, only in this place of this row (`row` is the row's public id).
+
+        Raises `StoodStill` where the data key was rotated away since `prepare`.
+        """
         sealer = self._sealer
         if sealer is None:
             self.prepare()
             sealer = self._sealer
         assert sealer is not None  # noqa: S101 -- `prepare` has made one or raised.
+        if not self._stands(sealer, STALE):
+            raise StoodStill("this process stood still while its data key was rotated away; try again")
         sealer.seals += 1
         nonce = secrets.token_bytes(12)
         bound = _bound(place, row, sealer.key_id)
@@ -151,26 +197,69 @@ class Vault:
         with self._database.read() as session:
             newest = session.scalar(sa.select(sa.func.max(_data_keys.c.id)))
         if newest is not None:
-            self._unsealed(newest)
+            self.check_data_key(newest)
+
+    def check_data_key(self, key_id: int) -> None:
+        """Open a data key, and throw it away. Raises `WrongKeys`, or `CannotOpen` where there is none."""
+        self._unsealed(key_id)
 
     def blind_index(self, identity: str) -> bytes:
         """What a subscriber is found by: the same for the same address, nothing to anybody without the key (E-04)."""
-        return _keyed(self._keys.index, b"subscriber-email", identity)
+        return _keyed(self._ring.keys.index, b"subscriber-email", identity)
 
     def suppression_hash(self, identity: str) -> bytes:
         """What stays of an address that must never be mailed (O-52)."""
-        return _keyed(self._keys.suppression, b"suppression", identity)
+        return _keyed(self._ring.keys.suppression, b"suppression", identity)
 
     def rate_key(self, identity: str) -> bytes:
         """What the budgets of letters are counted by (O-21); give it the folded form of `forms.budget_form`."""
-        return _keyed(self._keys.rate, b"letter-rate", identity)
+        return _keyed(self._ring.keys.rate, b"letter-rate", identity)
+
+    def _take_what_changed(self) -> bool:
+        """Read the keys file again where another one is there; whether it holds other keys of this installation."""
+        try:
+            found = self._file.changed() if self._file else None
+        except BadKeys as error:
+            log.warning("the keys file has changed and cannot be used; going on with the keys from before", why=error)
+            return False
+        if found is None or found == self._ring.keys:
+            return False
+        if not found.is_next_of(self._ring.keys):
+            log.warning("the keys file has changed and is another installation's; going on with the keys from before")
+            return False
+        self._ring = _Ring(found)
+        return True
+
+    def _is_worn(self, sealer: _Sealer) -> bool:
+        return sealer.seals >= SEALS_PER_KEY or self._clock() - sealer.made_at >= SECONDS_PER_KEY
+
+    def _stands(self, sealer: _Sealer, seconds: float) -> bool:
+        """Whether a data key may be sealed with, looked up where the last look is so many seconds ago."""
+        now = self._clock()
+        if now - sealer.seen_at < seconds:
+            return True
+        if self._take_what_changed():
+            return False
+        query = sa.select(_data_keys.c.id).where(_data_keys.c.id == sealer.key_id, _data_keys.c.retired_at.is_(None))
+        with self._database.read() as session:
+            stands = session.scalar(query) is not None
+        if stands:
+            sealer.seen_at = now
+        return stands
 
     def _new_sealer(self) -> _Sealer:
-        key = AESGCMSIV.generate_key(256)
-        row = {"sealed": _SUITE.encrypt(key, self._sealing_key, _INFO), "created_at": sa.func.current_timestamp()}
+        self._take_what_changed()
+        now, ring, key = self._clock(), self._ring, AESGCMSIV.generate_key(256)
+        pair, sealed = ring.keys.pair, _SUITE.encrypt(key, ring.sealing_key, _INFO)
+        row = {"sealed": sealed, "created_at": sa.func.current_timestamp(), "pair": pair}
         with self._database.write() as session:
+            if session.scalar(sa.select(_closed_pairs.c.pair).where(_closed_pairs.c.pair == pair)) is not None:
+                raise WrongKeys(
+                    "these keys were rotated away: give this process the installation's present keys file, or the copy "
+                    "that `digest keys split` makes of it, and start it anew"
+                )
             key_id = session.scalars(sa.insert(_data_keys).values(row).returning(_data_keys.c.id)).one()
-        return _Sealer(key_id, AESGCMSIV(key))
+        return _Sealer(key_id, AESGCMSIV(key), now, now)
 
     def _data_key(self, key_id: int) -> AESGCMSIV:
         if cipher := self._opened.get(key_id):
@@ -182,16 +271,32 @@ class Vault:
         return cipher
 
     def _unsealed(self, key_id: int) -> bytes:
-        if self._opening_key is None:
+        if not self._ring.opening_keys:
             raise WrongKeys("this process has no private key, and so cannot read what others have sealed")
         with self._database.read() as session:
             sealed = session.scalar(sa.select(_data_keys.c.sealed).where(_data_keys.c.id == key_id))
         if sealed is None:
             raise CannotOpen("the value's data key is not in the database")
-        try:
-            return _SUITE.decrypt(sealed, self._opening_key, _INFO)
-        except InvalidTag:
-            raise WrongKeys("the database was sealed to other keys than this keys file has") from None
+        opened = self._try(sealed)
+        # Others may have new keys already, and this process the ones before: its file says so by now.
+        if opened is None and self._take_what_changed():
+            opened = self._try(sealed)
+        if opened is None:
+            raise WrongKeys("the database was sealed to other keys than this keys file has")
+        return opened
+
+    def _try(self, sealed: bytes) -> bytes | None:
+        for key in self._ring.opening_keys:
+            try:
+                return _SUITE.decrypt(sealed, key, _INFO)
+            except InvalidTag:
+                continue
+        return None
+
+
+def key_id_of(sealed: bytes) -> int:
+    """The number of the data key that a sealed value opens with; 0, which no key has, where it is none of ours."""
+    return int.from_bytes(sealed[1:5], "big") if sealed[:1] == bytes([FORMAT]) else 0
 
 
 def pad(text: bytes) -> bytes:

@@ -29,7 +29,7 @@ from digest.web.accounts import BadAccount
 from digest.weeks import Week
 from digest.wiring import House, NeedsPrivateKey, build
 from subscribers.keys import BadKeys
-from subscribers.vault import WrongKeys
+from subscribers.vault import StoodStill, WrongKeys
 
 
 class Failed(Exception):
@@ -47,6 +47,7 @@ EXPECTED = (
     CannotListen,
     NeedsPrivateKey,
     WrongKeys,
+    StoodStill,
 )
 """What ends a command with exit code 1 and its own words."""
 

@@ -1,4 +1,4 @@
-"""Commands that set up an installation: init and keys."""
+"""The command that sets up an installation."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from digest.cli.context import Failed, app, settings, writing
+from digest.cli.context import Failed, app, writing
+from digest.cli.keys import write_new
 from digest.cli.printing import say
 from digest.configuration import FILE_NAME
-from subscribers.keys import make_keys, write_keys
 
 KEYS_NAME = "digest.keys"
 CONFIG = """\
@@ -98,7 +98,7 @@ def init(
         raise Failed(f"{config} and {secret} are there already; nothing was changed.")
     kept = f"{there[0]} is there, kept; " if there else ""
     wrote = [_write_config(config)] if config not in there else []
-    wrote += [_write_keys(secret)] if secret not in there else []
+    wrote += [write_new(secret)] if secret not in there else []
     say(f"{kept}wrote {' and '.join(wrote)}")
     say(f"next: edit {config}, then `digest doctor`, `digest users add NAME`, `digest up`")
 
@@ -107,32 +107,3 @@ def _write_config(path: Path) -> str:
     with writing(path), path.open("x", encoding="utf-8") as file:
         file.write(CONFIG)
     return str(path)
-
-
-def _write_keys(path: Path) -> str:
-    with writing(path):
-        write_keys(path, make_keys())
-    return f"{path} (secret; keep a copy somewhere safe)"
-
-
-keys = typer.Typer(help="The keys file.", no_args_is_help=True)
-app.add_typer(keys, name="keys")
-
-
-@keys.callback()
-def keys_options() -> None:
-    """Keep `keys` a group of commands, with room for more than one."""
-
-
-@keys.command("make")
-def make_keys_file(
-    if_missing: Annotated[bool, typer.Option("--if-missing", help="Being there already is no failure.")] = False,
-) -> None:
-    """Make the keys file that the settings name. One that is there is never overwritten."""
-    path = settings().keys
-    if path.exists():
-        if not if_missing:
-            raise Failed(f"{path} is there already; nothing was changed.")
-        say(f"{path} is there")
-        return
-    say(f"wrote {_write_keys(path)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,15 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subscribers.db import Base, Database
-from subscribers.keys import BadKeys
-from subscribers.models import DataKey
+from subscribers.forms import Address, parse_address
+from subscribers.keys import BadKeys, KeysFile
+from subscribers.models import DataKey, Subscriber
+from subscribers.tokens import NeverToken
 from subscribers.vault import (
     SEALS_PER_KEY,
+    SECONDS_PER_KEY,
     SUBSCRIBER_ADDRESS,
     USER_ADDRESS,
     CannotOpen,
     Keys,
     Vault,
+    key_id_of,
     make_keys,
     pad,
     read_keys,
@@ -203,6 +208,50 @@ def test_after_many_values_the_next_data_key_begins(sqlite_database: Database, k
     assert data_keys(sqlite_database) == 2
     with pytest.raises(CannotOpen, match="no private key"):
         vault.open(first, SUBSCRIBER_ADDRESS, ROW)
+
+
+def test_after_a_day_the_next_data_key_begins(sqlite_database: Database, keys: Keys) -> None:
+    times = [0.0]
+    vault = Vault(sqlite_database, without_private(keys), clock=lambda: times[-1])
+    first = vault.seal(ADDRESS, SUBSCRIBER_ADDRESS, ROW)
+    times.append(SECONDS_PER_KEY - 1)
+    vault.prepare()
+    assert data_keys(sqlite_database) == 1
+    times.append(SECONDS_PER_KEY)
+    vault.prepare()
+    assert data_keys(sqlite_database) == 2
+    with pytest.raises(CannotOpen, match="no private key"):
+        vault.open(first, SUBSCRIBER_ADDRESS, ROW)
+
+
+def test_a_sealed_value_says_which_data_key_it_needs(sqlite_database: Database, keys: Keys) -> None:
+    vault = Vault(sqlite_database, keys)
+    for number in (1, 2):
+        assert key_id_of(vault.seal(ADDRESS, SUBSCRIBER_ADDRESS, ROW)) == number
+        for _ in range(SEALS_PER_KEY):
+            vault.seal("x", SUBSCRIBER_ADDRESS, ROW)
+        vault.prepare()
+    assert [key_id_of(other) for other in (b"", b"\x02\0\0\0\x01", b"a@example.org")] == [0, 0, 0]
+
+
+def test_an_empty_text_is_a_value_too(sqlite_database: Database, keys: Keys) -> None:
+    vault = Vault(sqlite_database, keys)
+    sealed = vault.seal("", SUBSCRIBER_ADDRESS, ROW)
+    assert len(sealed) == len(vault.seal(ADDRESS, SUBSCRIBER_ADDRESS, ROW))
+    assert vault.open(sealed, SUBSCRIBER_ADDRESS, ROW) == ""
+
+
+def test_nothing_of_a_person_is_in_the_repr_of_what_holds_them(sqlite_database: Database, keys: Keys) -> None:
+    """E-08: a repr ends up in logs and in the reports of failed tests."""
+    vault = Vault(sqlite_database, keys)
+    address = parse_address(ADDRESS)
+    assert isinstance(address, Address)
+    person = Subscriber(id=7, public_id=ROW, blind_index=vault.blind_index(address.identity))
+    named = NeverToken(vault.blind_index(address.identity), vault.suppression_hash(address.identity))
+    following = keys.rotated(dt.datetime(2026, 11, 18, tzinfo=dt.UTC))
+    shown = repr((address, person, named, following.previous, KeysFile(Path("x.keys"))))
+    assert "canary" not in shown
+    assert not any(repr(one)[2:12] in shown for one in (ROW, named.blind_index, keys.private or b"", following.index))
 
 
 def test_the_same_address_has_another_hash_for_each_use(sqlite_database: Database, keys: Keys) -> None:
