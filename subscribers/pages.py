@@ -92,10 +92,13 @@ class Pages:
         """The frame for a visitor with such wishes; `about` is the newsletter that the page is about, if any."""
         offered = self.offered(papers)
         chosen = choose(offered, wished, self.spoken(about.language) if about else None)
-        head = about or next((one for one in papers if self.spoken(one.language) == chosen), papers[0])
+        known = [*([about] if about else []), *papers]
+        head = next((one for one in known if self.spoken(one.language) == chosen), known[0])
         if len(offered) == 1:
             return Frame(chosen.tag, head=head)
-        return Frame(chosen.tag, offered if wished.is_repeatable else (), f"?lang={chosen.tag}", head)
+        # Who came by a newsletter's own link reads its language, and needs no choice of others.
+        tongues = offered if wished.is_repeatable and about is None else ()
+        return Frame(chosen.tag, tongues, f"?lang={chosen.tag}", head)
 
     def _key(self, language: str) -> str:
         tag = language.lower()

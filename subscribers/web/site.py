@@ -80,12 +80,12 @@ class Site:
 
         `problem` is one of our own English sentences; the page says it in its language.
         """
-        newsletters = self.service.newsletters
-        about = newsletters.get(chosen)
+        about = self.service.newsletters.get(chosen)
         context: dict[str, object] = {
-            "newsletters": list(newsletters.values()),
+            "newsletters": list(self.service.newsletters.values()),
             "newsletter": about,
-            "chosen": about or next(iter(newsletters.values())),
+            # The one at the head, in the visitor's language, is what they have most likely come for.
+            "chosen": about or self._frame(None).head,
             "typed": typed,
             "problem": problem and self.say(problem, about),
             "filled": fill_stamp(self.service.token_key, self.clock()),
