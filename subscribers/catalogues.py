@@ -14,7 +14,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract
 from babel.messages.pofile import write_po
 
-from subscribers.languages import FOLDER, read_catalogue, tongue
+from subscribers.languages import FOLDER, is_said, read_catalogue, tongue
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATES = Path("templates", "web")
@@ -66,7 +66,7 @@ def complete(path: Path, said: Catalog) -> int:
     with path.open("wb") as file:
         file.write(HEADER.format(path.stem, begun.plural_forms).encode())
         write_po(file, begun, width=120, include_lineno=False, omit_header=True)
-    return sum(1 for message in begun if message.id and not message.string)
+    return sum(1 for message in begun if message.id and not is_said(message))
 
 
 def main(tags: list[str]) -> None:

@@ -124,6 +124,12 @@ def faults(catalogue: Catalog) -> Iterator[str]:
                     yield f"“{_texts(message.id)[0]}”: {reason}"
 
 
+def is_said(message: Message) -> bool:
+    """Whether a message has its words, in each of its forms for numbers."""
+    texts = _texts(message.string)
+    return bool(texts) and all(texts) and not message.fuzzy
+
+
 def _compiled(path: Path) -> Translations:
     catalogue = read_catalogue(path)
     for fault in faults(catalogue):
