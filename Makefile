@@ -7,7 +7,7 @@ RUN_STAMP := $(VENV)/.run-stamp
 DEV_STAMP := $(VENV)/.dev-stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash bench lint format browser lock clean
+.PHONY: help run test crash bench lint format browser words lock clean
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ format: $(DEV_STAMP) ## Put the format right.
 
 browser: ## See to it that Chromium is there for the browser tests, where this can be done.
 	@sh tests/browser/ensure_chromium.sh
+
+words: $(DEV_STAMP) ## Collect what the readers' pages say into each language's catalogue; LANG=de begins a new one.
+	$(BIN)/python -m subscribers.catalogues $(if $(filter command line,$(origin LANG)),$(LANG))
 
 lock: ## Pin the dependencies anew (needs uv).
 	uv pip compile pyproject.toml $(LOCK) -o requirements.lock

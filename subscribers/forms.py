@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from email_validator import EmailNotValidError, validate_email
 
+from subscribers.languages import mark
+
 MAX_TYPED = 320
 """More than any address may have (RFC 5321 §4.5.3.1): 64 octets, the @, 255."""
 
@@ -35,26 +37,51 @@ class BadAddress:
     """What was typed is no address that mail can be sent to."""
 
     reason: str
-    """A sentence for the person who typed it."""
+    """A sentence for the person who typed it, in English and one of few: pages say it in other languages too."""
 
 
 def parse_address(text: str) -> Address | BadAddress:
     """Read what was typed. Only the form is looked at; no name server is asked (O-40)."""
     typed = text.strip()
     if not typed:
-        return BadAddress("Please write your e-mail address.")
+        return BadAddress(mark("Please write your e-mail address."))
     if len(typed) > MAX_TYPED:
-        return BadAddress("This is longer than an e-mail address can be.")
+        return BadAddress(mark("This is longer than an e-mail address can be."))
+    if (domain := _ascii_domain(typed)) is None:
+        return BadAddress(_reason(typed))
+    local = typed.rpartition("@")[0]
+    return Address(f"{local}@{domain.lower()}", _identity(local, domain))
+
+
+def _ascii_domain(typed: str) -> str | None:
+    """The domain of an address as its A-label; none where no mail can be sent to the address."""
     try:
         # A local part outside ASCII needs a relay and a reader's server that both speak SMTPUTF8 (RFC 6531): rather
         # than lose the letter there, we say so here (S-42).
         valid = validate_email(typed, allow_smtputf8=False, check_deliverability=False, strict=True)
-    except EmailNotValidError as error:
-        return BadAddress(str(error))
-    if not valid.ascii_domain:
-        return BadAddress("The part after the @-sign is not a name that mail can be sent to.")
-    local = typed.rpartition("@")[0]
-    return Address(f"{local}@{valid.ascii_domain.lower()}", _identity(local, valid.ascii_domain))
+    except EmailNotValidError:
+        return None
+    return valid.ascii_domain or None
+
+
+def _reason(typed: str) -> str:
+    """What is wrong with an address, in our own words: the library's are English alone, and quote what was typed."""
+    local, sign, domain = typed.rpartition("@")
+    if not (sign and local and domain):
+        return _missing(sign, local)
+    if re.search(r"[\s,;]", typed) or "@" in local:
+        return mark("Please write one address alone, without spaces and commas.")
+    if _ascii_domain(f"x@{domain}") is None:
+        return mark("The part after the @-sign is not a name that mail can be sent to.")
+    if not local.isascii():
+        return mark("The part before the @-sign has letters that not every mail server takes: only a to z are safe.")
+    return mark("The part before the @-sign is not one that mail can be sent to.")
+
+
+def _missing(sign: str, local: str) -> str:
+    if not sign:
+        return mark("An e-mail address has an @-sign in the middle, as in name@example.org.")
+    return mark("There is nothing after the @-sign.") if local else mark("There is nothing before the @-sign.")
 
 
 def budget_form(identity: str) -> str:

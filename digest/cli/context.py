@@ -29,6 +29,7 @@ from digest.web.accounts import BadAccount
 from digest.weeks import Week
 from digest.wiring import House, NeedsPrivateKey, build
 from subscribers.keys import BadKeys
+from subscribers.languages import BadCatalogue
 from subscribers.vault import StoodStill, WrongKeys
 
 
@@ -42,6 +43,7 @@ EXPECTED = (
     BadKeys,
     BadDatabase,
     BadAccount,
+    BadCatalogue,
     BadTemplate,
     BadWords,
     CannotListen,

@@ -23,6 +23,7 @@ from digest.settings import Settings, Smtp
 from digest.wiring import template_folders
 from subscribers.db import Database
 from subscribers.keys import BadKeys, read_keys
+from subscribers.languages import BadCatalogue, read_catalogues
 
 Look = Callable[[], str]
 Row = tuple[bool, str, str]
@@ -68,7 +69,7 @@ def _rows(found: Settings) -> Iterator[Row]:
 def _looked(name: str, look: Look) -> Row:
     try:
         return True, name, look()
-    except (_Wrong, BadKeys, BadTemplate, BadWords) as error:
+    except (_Wrong, BadKeys, BadTemplate, BadWords, BadCatalogue) as error:
         return False, name, str(error)
     except sa.exc.SQLAlchemyError as error:
         reason = getattr(error, "orig", None) or error
@@ -121,6 +122,7 @@ def _mail() -> str:
 
 def _templates(found: Settings) -> str:
     Renderer(template_folders(found, "email"))
+    read_catalogues(template_folders(found, "web"))
     return "the newsroom's own first" if found.templates else "the package's"
 
 

@@ -23,7 +23,7 @@ from digest.mail.render_story import Block, shown, told
 from digest.mail.render_story import words as story_words
 from digest.mail.render_story_text import story_text
 from digest.mail.render_text import MANAGE_SLOT, UNSUBSCRIBE_SLOT, Slot, isolate, plain, tidy
-from digest.mail.render_words import Words, date_text, digits, load_words, words_for
+from digest.mail.render_words import FALLBACK, Words, date_text, digits, has_words, load_words, words_for
 from digest.settings import direction_of
 from subscribers.lifecycle import Format
 
@@ -34,6 +34,7 @@ __all__ = [
     "MANAGE_SLOT",
     "UNSUBSCRIBE_SLOT",
     "BadTemplate",
+    "Dated",
     "IssueView",
     "Rendered",
     "Renderer",
@@ -97,6 +98,15 @@ class IssueView:
     issues_url: str = ""
     """All issues on the web; with `feed_url` what the foot names for reading without mail (F-52)."""
     feed_url: str = ""
+
+
+@dataclass(frozen=True)
+class Dated:
+    """A date in words."""
+
+    text: str
+    language: str
+    """The tag of the language it is in: English, where there are no words in the one asked for."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +189,11 @@ class Renderer:
             values["reasons"] = reasons.splitlines()
         words = words_for(self._languages, str(values.get("language", "")))
         return self._letter(kind, {**plain(values), "words": words})
+
+    def dated(self, day: dt.date, language: str) -> Dated:
+        """A date as the mails of a language have it, for the pages beside them."""
+        words = words_for(self._languages, language)
+        return Dated(date_text(day, words), language if has_words(self._languages, language) else FALLBACK)
 
     def _letter(self, kind: str, values: dict[str, Any]) -> Rendered:
         direction: Literal["ltr", "rtl"] = "rtl" if values.get("direction") == "rtl" else "ltr"

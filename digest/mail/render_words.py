@@ -44,9 +44,17 @@ def _read(path: Path) -> dict[str, Words]:
 
 def words_for(languages: dict[str, Words], language: str) -> Words:
     """The words of a language tag (`fa-AF` finds `fa`), filled up with English."""
+    return {**languages[FALLBACK], **_own(languages, language)}
+
+
+def has_words(languages: dict[str, Words], language: str) -> bool:
+    """Whether a language tag has words of its own."""
+    return bool(_own(languages, language))
+
+
+def _own(languages: dict[str, Words], language: str) -> Words:
     tag = language.lower()
-    own = languages.get(tag) or languages.get(tag.partition("-")[0]) or {}
-    return {**languages[FALLBACK], **own}
+    return languages.get(tag) or languages.get(tag.partition("-")[0]) or {}
 
 
 def date_text(day: dt.date, words: Words, pattern: str = "date") -> str:

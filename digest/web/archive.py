@@ -16,11 +16,13 @@ from litestar.handlers import HTTPRouteHandler, route
 from litestar.params import FromPath
 
 from digest.issues.archive import Entry, Published, feed, one, published
+from digest.mail.render import Dated, Renderer
 from digest.settings import Newsletter, Settings
 from digest.web.door import Door, rule
 from digest.web.feed import CONTENT_TYPE, atom
 from digest.web.headers import mail_policy
 from digest.web.parts import Parts
+from subscribers.web.site import wish_of
 
 READING: dict[str, Any] = {
     "http_method": ["GET", "HEAD"],
@@ -39,7 +41,7 @@ class Shelf:
     title: str
     language: str
     direction: str
-    issues: tuple[tuple[Published, str], ...]
+    issues: tuple[tuple[Published, Dated], ...]
     """Each with its date in the newsletter's zone."""
 
 
@@ -50,8 +52,10 @@ def archive_routes(parts: Parts) -> list[HTTPRouteHandler]:
     def look(request: Request[Any, Any, Any]) -> Response[Any]:
         with parts.database.read() as session:
             issues = published(session)
-        html = parts.pages.render("archive/issues.html", shelves=shelves(parts.settings, issues))
-        return _answer(request, html, MediaType.HTML, _latest(issues))
+        frame = parts.pages.frame(list(parts.settings.newsletters.values()), wish_of(request))
+        found = shelves(parts.settings, issues, parts.renderer)
+        html = parts.pages.render("archive/issues.html", frame, shelves=found)
+        return _answer(request, html, MediaType.HTML, _latest(issues), {"vary": "accept-language"})
 
     @route("/issues/{newsletter:str}/{week:str}", **READING)
     def read(request: Request[Any, Any, Any], newsletter: FromPath[str], week: FromPath[str]) -> Response[Any]:
@@ -72,15 +76,16 @@ def archive_routes(parts: Parts) -> list[HTTPRouteHandler]:
     return [look, read, follow]
 
 
-def shelves(settings: Settings, issues: tuple[Published, ...]) -> tuple[Shelf, ...]:
-    """The issues by newsletter, in the order in which the settings declare them. Pure."""
-    return tuple(_shelf(newsletter, issues) for newsletter in settings.newsletters.values())
+def shelves(settings: Settings, issues: tuple[Published, ...], renderer: Renderer) -> tuple[Shelf, ...]:
+    """The issues by newsletter, in the order in which the settings declare them, dated as their mails are."""
+    return tuple(_shelf(newsletter, issues, renderer) for newsletter in settings.newsletters.values())
 
 
-def _shelf(newsletter: Newsletter, issues: tuple[Published, ...]) -> Shelf:
+def _shelf(newsletter: Newsletter, issues: tuple[Published, ...], renderer: Renderer) -> Shelf:
     mine = [issue for issue in issues if issue.newsletter == newsletter.slug]
-    dated = tuple((issue, f"{issue.published_at.astimezone(newsletter.timezone):%-d %B %Y}") for issue in mine)
-    return Shelf(newsletter.title, newsletter.language, newsletter.direction, dated)
+    zone, language = newsletter.timezone, newsletter.language
+    dated = tuple((issue, renderer.dated(issue.published_at.astimezone(zone).date(), language)) for issue in mine)
+    return Shelf(newsletter.title, language, newsletter.direction, dated)
 
 
 def _feed(parts: Parts, entries: tuple[Entry, ...]) -> bytes:

@@ -21,6 +21,7 @@ from digest.web.accounts import Role
 from digest.web.form import Form, read_form
 from digest.web.parts import Parts
 from digest.web.sessions import Visitor, cookie_name, find_visitor
+from subscribers.languages import mark
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 RULE = "door"
@@ -73,7 +74,7 @@ class WrongHost(HTTPException):
     """The request names a host that is not ours."""
 
     status_code = 400
-    detail = "This server does not answer to that name."
+    detail = mark("This server does not answer to that name.")
 
 
 def rule(door: Door, role: Role = Role.EDITOR) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 import secrets
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -18,22 +19,27 @@ from litestar.types import ExceptionHandler
 from digest.web.desk.typed import written
 from digest.web.door import NotLoggedIn
 from digest.web.parts import Parts
-from subscribers.pages import Pages
+from subscribers.languages import mark
+from subscribers.pages import IN_ENGLISH, Frame, Pages
+from subscribers.web.site import wish_of
 
 log = structlog.get_logger("digest.web")
 
 # A title and a sentence for what visitors run into; our own exceptions bring their own sentence.
 SAYINGS: Mapping[int, tuple[str, str]] = {
-    400: ("That request made no sense to us", "Please go back, and try once more."),
-    401: ("Please log in", "This page belongs to the newsroom."),
-    403: ("Not allowed", "This was refused, and nothing was changed."),
-    404: ("There is nothing here", "The address may be mistyped, or the page may be gone."),
-    405: ("Not this way", "This address does not take that kind of request."),
-    409: ("Something changed meanwhile", "Nothing of yours was saved over it."),
-    413: ("That is too much at once", "What was sent is larger than this page takes."),
-    415: ("We could not read that", "This page takes forms only."),
-    500: ("Something went wrong on our side", "It has been written to the log. Nothing was left half done."),
-    503: ("Back in a moment", "The service is not ready just now."),
+    400: (mark("That request made no sense to us"), mark("Please go back, and try once more.")),
+    401: (mark("Please log in"), mark("This page belongs to the newsroom.")),
+    403: (mark("Not allowed"), mark("This was refused, and nothing was changed.")),
+    404: (mark("There is nothing here"), mark("The address may be mistyped, or the page may be gone.")),
+    405: (mark("Not this way"), mark("This address does not take that kind of request.")),
+    409: (mark("Something changed meanwhile"), mark("Nothing of yours was saved over it.")),
+    413: (mark("That is too much at once"), mark("What was sent is larger than this page takes.")),
+    415: (mark("We could not read that"), mark("This page takes forms only.")),
+    500: (
+        mark("Something went wrong on our side"),
+        mark("It has been written to the log. Nothing was left half done."),
+    ),
+    503: (mark("Back in a moment"), mark("The service is not ready just now.")),
 }
 # The address of a problem may hold a reader's token, and the page says nothing for long (O-04).
 NOT_KEPT: Mapping[str, str] = {"cache-control": "no-store", "x-robots-tag": "noindex"}
@@ -45,16 +51,31 @@ def problem_handlers(parts: Parts) -> dict[int | type[Exception], ExceptionHandl
     """The application's exception handlers."""
     return {
         NotLoggedIn: _to_the_login(parts.pages),
-        HTTPException: _refused(parts.pages),
-        Exception: _broken(parts.pages),
+        HTTPException: _refused(parts),
+        Exception: _broken(parts),
     }
 
 
-def problem(pages: Pages, status: int, sentence: str | None = None, number: str | None = None) -> Response[str]:
-    """A page that says what went wrong."""
+def problem(
+    pages: Pages,
+    status: int,
+    sentence: str | None = None,
+    number: str | None = None,
+    frame: Frame = IN_ENGLISH,
+) -> Response[str]:
+    """A page that says what went wrong; in English, unless a `frame` has another language."""
     title, usual = SAYINGS.get(status, SAYINGS[500 if status >= 500 else 400])  # noqa: PLR2004 -- RFC 9110 §15.6.
-    html = pages.render("archive/problem.html", title=title, sentence=sentence or usual, number=number)
+    said = [pages.say(one, frame.language) for one in (title, sentence or usual)]
+    html = pages.render("archive/problem.html", frame, title=said[0], sentence=said[1], number=number)
     return Response(html, status_code=status, media_type=MediaType.HTML, headers=dict(NOT_KEPT))
+
+
+def _frame(parts: Parts, request: Request[Any, Any, Any]) -> Frame:
+    """The frame of a page for whoever sent the request: the desk's people are answered in English, like everywhere."""
+    if request.url.path.startswith("/desk"):
+        return IN_ENGLISH
+    # What came to this is not looked at again: another language is for the pages that the links lead to.
+    return replace(parts.pages.frame(list(parts.settings.newsletters.values()), wish_of(request)), tongues=())
 
 
 def _to_the_login(pages: Pages) -> Callable[[Request[Any, Any, Any], NotLoggedIn], Response[Any]]:
@@ -68,12 +89,13 @@ def _to_the_login(pages: Pages) -> Callable[[Request[Any, Any, Any], NotLoggedIn
     return handle
 
 
-def _refused(pages: Pages) -> Callable[[Request[Any, Any, Any], HTTPException], Response[str]]:
+def _refused(parts: Parts) -> Callable[[Request[Any, Any, Any], HTTPException], Response[str]]:
     def handle(request: Request[Any, Any, Any], error: HTTPException) -> Response[str]:
         if error.status_code >= 500:  # noqa: PLR2004 -- RFC 9110 §15.6.
-            return _broken(pages)(request, error)
+            return _broken(parts)(request, error)
         ours = type(error).__module__.startswith(OUR_OWN)
-        answer = problem(pages, error.status_code, error.detail if ours else None)
+        sentence = error.detail if ours else None
+        answer = problem(parts.pages, error.status_code, sentence, frame=_frame(parts, request))
         if error.headers:
             answer.headers.update({name: value for name, value in error.headers.items() if name.lower() == "allow"})
         return answer
@@ -81,7 +103,7 @@ def _refused(pages: Pages) -> Callable[[Request[Any, Any, Any], HTTPException], 
     return handle
 
 
-def _broken(pages: Pages) -> Callable[[Request[Any, Any, Any], Exception], Response[str]]:
+def _broken(parts: Parts) -> Callable[[Request[Any, Any, Any], Exception], Response[str]]:
     def handle(request: Request[Any, Any, Any], error: Exception) -> Response[str]:
         number = secrets.token_hex(4)
         log.error(
@@ -92,7 +114,7 @@ def _broken(pages: Pages) -> Callable[[Request[Any, Any, Any], Exception], Respo
             error=type(error).__qualname__,
             frames=_frames(error),
         )
-        return problem(pages, 500, number=number)
+        return problem(parts.pages, 500, number=number, frame=_frame(parts, request))
 
     return handle
 

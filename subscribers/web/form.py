@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery, RawBody
 
 from subscribers.forms import BadAddress
+from subscribers.languages import mark
 from subscribers.tokens import read_fill_stamp
 from subscribers.web.site import DOING, READING, Answer, Site, fields_of
 
@@ -49,10 +50,10 @@ def form_routes(site: Site) -> list[HTTPRouteHandler]:
 def _unusable(site: Site, fields: dict[str, str]) -> str:
     """Why a form cannot be taken as it is, in a sentence for whoever sent it; empty when it can."""
     if fields.get("newsletter") not in site.service.newsletters:
-        return "Please choose a newsletter."
+        return mark("Please choose a newsletter.")
     handed_out = read_fill_stamp(site.service.token_key, fields.get("filled", ""))
     if handed_out is None or site.clock() - handed_out > STALEST:
-        return "This page had been open for a long time. Please press the button once more."
+        return mark("This page had been open for a long time. Please press the button once more.")
     return ""
 
 

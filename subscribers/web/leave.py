@@ -36,7 +36,7 @@ def leave_routes(site: Site) -> list[HTTPRouteHandler]:
         if not _is_one_click(request, body):
             return site.page("public/leave.html", held=site.service.leaving(token))
         site.service.leave(token, site.clock())
-        return site.page("public/left.html")
+        return site.page("public/left.html", held=site.service.leaving(token))
 
     return [show, leave]
 

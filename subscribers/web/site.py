@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,9 @@ from litestar.enums import HttpMethod, MediaType
 from litestar.exceptions import ClientException
 
 from subscribers.body import MAX_BODY, BadForm, read_form
-from subscribers.pages import Pages
-from subscribers.service import Service
+from subscribers.languages import Wish, wish
+from subscribers.pages import Frame, Pages
+from subscribers.service import Held, NewsletterInfo, Service
 from subscribers.tokens import button_token, fill_stamp, is_button_token
 
 Clock = Callable[[], dt.datetime]
@@ -45,6 +47,9 @@ DOING: dict[str, Any] = {
     "request_max_body_size": MAX_BODY,
 }
 """What a handler is declared with that takes a form."""
+# Which language a visitor wants is asked by every page and concerns no handler, so it goes round them: each request has
+# a context of its own, which Litestar copies into the handler's thread.
+_WISHED: ContextVar[Wish] = ContextVar("wished")
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,10 @@ class Site:
     clock: Clock
 
     def page(self, name: str, *, status: int = 200, **context: object) -> Answer:
-        """A page that search engines should leave alone."""
+        """A page that search engines should leave alone.
+
+        It is in the language of the `newsletter`, or of the subscription that is `held`, where it is given one.
+        """
         return self._answer(name, status, NOT_FOR_SEARCH, context)
 
     def form(
@@ -68,13 +76,18 @@ class Site:
         typed: str = "",
         problem: str = "",
     ) -> Answer:
-        """A page with the sign-up form, `problem` said beside the field and what was typed still in it."""
-        newsletters = self.service.newsletters
-        context = {
-            "newsletters": list(newsletters.values()),
-            "chosen": newsletters.get(chosen) or next(iter(newsletters.values())),
+        """A page with the sign-up form, `problem` said beside the field and what was typed still in it.
+
+        `problem` is one of our own English sentences; the page says it in its language.
+        """
+        about = self.service.newsletters.get(chosen)
+        context: dict[str, object] = {
+            "newsletters": list(self.service.newsletters.values()),
+            "newsletter": about,
+            # The one at the head, in the visitor's language, is what they have most likely come for.
+            "chosen": about or self._frame(None).head,
             "typed": typed,
-            "problem": problem,
+            "problem": problem and self.say(problem, about),
             "filled": fill_stamp(self.service.token_key, self.clock()),
         }
         return self._answer(name, status, {} if name == "public/home.html" else NOT_FOR_SEARCH, context)
@@ -92,10 +105,35 @@ class Site:
         """Whether the button of the link's own page was pressed."""
         return is_button_token(self.service.token_key, token, fields.get("proof", ""))
 
+    def say(self, sentence: str, about: NewsletterInfo | None = None) -> str:
+        """One of our own English sentences, in the language of the page about a newsletter."""
+        return self.pages.say(sentence, self._frame(about).language)
+
+    def _frame(self, about: NewsletterInfo | None) -> Frame:
+        return self.pages.frame(list(self.service.newsletters.values()), _WISHED.get(Wish()), about)
+
     def _answer(self, name: str, status: int, more: dict[str, str], context: dict[str, object]) -> Answer:
         https = HSTS if self.service.base_url.startswith("https://") else {}
-        html = self.pages.render(name, **context)
+        html = self.pages.render(name, self._frame(_about(context)), **context)
         return Response(html, status_code=status, media_type=MediaType.HTML, headers={**HEADERS, **https, **more})
+
+
+async def note_wish(request: Request[Any, Any, Any]) -> None:
+    """Before each handler of the readers' pages: remember what its request says of languages."""
+    _WISHED.set(wish_of(request))
+
+
+def wish_of(request: Request[Any, Any, Any]) -> Wish:
+    """What a request says of languages."""
+    asked, accepted = request.query_params.get("lang", ""), request.headers.get("accept-language", "")
+    return wish(asked, accepted, is_repeatable=request.method in LOOK)
+
+
+def _about(context: dict[str, object]) -> NewsletterInfo | None:
+    held, newsletter = context.get("held"), context.get("newsletter")
+    if isinstance(held, Held):
+        return held.newsletter
+    return newsletter if isinstance(newsletter, NewsletterInfo) else None
 
 
 def fields_of(request: Request[Any, Any, Any], body: bytes) -> dict[str, str]:
