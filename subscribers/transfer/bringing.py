@@ -31,6 +31,7 @@ MOST_REASONS = 40
 """Kinds of bad rows that are told apart."""
 NO_EVIDENCE = "nothing shows that they agreed; say where the consent comes from with --evidence"
 _LONGEST_EVIDENCE = 2000
+_JSON = json.JSONEncoder(ensure_ascii=False)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,4}")
 
 
@@ -171,7 +172,7 @@ class Bringing:
             "source": entry.source,
             "said": self._request.evidence,
         }
-        return json.dumps({name: value for name, value in found.items() if value}, ensure_ascii=False)
+        return _JSON.encode({name: value for name, value in found.items() if value})
 
     def _settle(self, batch: Sequence[Person | _Bad], rejects: Rejects | None) -> None:
         """Decide on a batch, do it where it is to be done, and count it."""

@@ -21,9 +21,8 @@ class BulkInsert:
         self._table = table.name
         self._columns = ", ".join(columns)
         self._width = len(columns)
-        types = [table.c[name].type for name in columns]
-        binds = [kind.dialect_impl(dialect).bind_processor(dialect) for kind in types]
-        self._binds = [(place, bind) for place, bind in enumerate(binds) if bind]
+        found = enumerate(_bind(table.c[name].type, dialect) for name in columns)
+        self._binds = [(place, bind) for place, bind in found if bind]
         self._is_sqlite = dialect.name == "sqlite"
 
     def __call__(self, connection: sa.Connection, rows: Iterable[Values]) -> None:
@@ -55,3 +54,13 @@ class BulkInsert:
             write: Callable[[Values], None] = copy.write_row
             for row in rows:
                 write(row)
+
+
+def _bind(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> Callable[[Any], Any] | None:
+    """What makes a value of a type into one that the driver stores; none where it is one already."""
+    if isinstance(kind, sa.LargeBinary):
+        return None
+    bind: Callable[[Any], Any] | None = kind.dialect_impl(dialect).bind_processor(dialect)
+    if bind and isinstance(kind, sa.Enum) and kind.enum_class:
+        return {member: bind(member) for member in kind.enum_class}.__getitem__
+    return bind

@@ -306,7 +306,9 @@ class Interpreter:
             return "" if place is None else row[place].strip()
 
         asked, confirmed = self._instant(cell(system.asked)), self._instant(cell(system.confirmed))
-        ended = next(filter(None, (self._instant(cell(name)) for name in system.ended)), None)
+        ended = None
+        for name in system.ended:
+            ended = ended or self._instant(cell(name))
         return Entry(
             address=self._address(row[self._email]),
             standing=system.standing(cell),
