@@ -254,7 +254,8 @@ def _by_the_file(person: Person) -> Fate:
 
 
 def _kept_evidence(text: str) -> str:
-    """The evidence of our own export, if it is what we would have written."""
+    """The evidence of our own export, if it is what we would have written; a sentence's line breaks are spaces then."""
+    text = text if text.isprintable() else " ".join(text.split())
     is_fit = len(text) <= _LONGEST_EVIDENCE and text.isprintable() and not mentions_address(text)
     return text if is_fit else ""
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from subscribers.db import Database
-from subscribers.forms import Address, parse_address
+from subscribers.forms import Address, mentions_address, parse_address
 from subscribers.lifecycle import Format, State
 from subscribers.models import Subscriber, Subscription, Suppression
 from subscribers.service import Service
@@ -20,6 +20,7 @@ from subscribers.transfer import bringing, landing
 from subscribers.transfer.bringing import Bringing, Request
 from subscribers.transfer.leaving import count_readers, export
 from subscribers.transfer.plan import Fate, Tally
+from subscribers.tokens import Purpose, subscription_token
 from subscribers.vault import SUBSCRIBER_ADDRESS, Keys, Vault
 from tests.subscribers.house import Recorder
 
@@ -56,11 +57,11 @@ class Mover:
 
     def bring(self, text: str, **more: object) -> dict[Fate, int]:
         """First looks, then does it, and sees to it that what was shown is what was done."""
-        shown = counts(self.run(text, **more).survey())
         before = self.everything()
+        shown = counts(self.run(text, **more).survey())
+        assert self.everything() == before
         done = counts(self.run(text, **more).bring(self.rejected))
         assert shown == done
-        assert before is not None
         return done
 
     def everything(self) -> tuple[set[tuple[str, State]], set[tuple[bytes, str]]]:
@@ -75,6 +76,10 @@ class Mover:
 
     def open(self, person: Subscriber) -> str:
         return self.vault.open(person.address_sealed, SUBSCRIBER_ADDRESS, person.public_id)
+
+    def rejects(self) -> list[list[str]]:
+        with self.rejected.open(newline="", encoding="utf-8") as file:
+            return list(csv.reader(file))
 
     def reasons(self) -> set[str]:
         return {reason for _, reason in self.everything()[1]}
@@ -139,7 +144,7 @@ def test_whoever_left_here_or_must_never_be_mailed_is_not_brought_back(
     mover: Mover, service: Service, outbox: Recorder, now: dt.datetime
 ):
     confirm(service, outbox, "left@example.org", now)
-    service.leave(service.held_token("left@example.org") if hasattr(service, "held_token") else leave_token(mover), now)
+    service.leave(leave_token(mover), now)
     service.join("watch", "never@example.org", now)
     service.never(outbox.tokens("never_url")[-1], now)
     done = mover.bring(MAILCHIMP + reader("left@example.org") + reader("never@example.org"))
@@ -148,8 +153,6 @@ def test_whoever_left_here_or_must_never_be_mailed_is_not_brought_back(
 
 
 def leave_token(mover: Mover) -> str:
-    from subscribers.tokens import Purpose, subscription_token
-
     public_id = mover.subscription("left@example.org").public_id
     return subscription_token(mover.vault._keys.token, Purpose.LEAVE, public_id)
 
@@ -217,7 +220,7 @@ def test_so_it_is_also_where_they_stand_in_different_batches(
 
 def test_without_evidence_nobody_comes_in_and_with_a_sentence_it_is_kept(mover: Mover):
     assert mover.bring("ann@example.org\n") == {Fate.UNPROVEN: 1}
-    assert list(csv.reader(mover.rejected.open()))[1][0::2] == ["1", "ann@example.org"]
+    assert mover.rejects()[1][0::2] == ["1", "ann@example.org"]
     assert mover.bring("ann@example.org\n", evidence="They all wrote to the list themselves.") == {Fate.NEW: 1}
     kept = json.loads(mover.subscription("ann@example.org").evidence)
     assert kept == {"from": "Mailman", "said": "They all wrote to the list themselves."}
@@ -229,7 +232,7 @@ def test_bad_rows_go_to_a_file_for_its_owner_alone_with_reasons_and_no_formulas(
     text = MAILCHIMP + "=cmd()|x,,,,,\n" + reader("a@example.org") + 'short,"1"\n' + '"open,\n'
     assert mover.bring(text) == {Fate.NEW: 1, Fate.BAD: 3}
     assert mover.rejected.stat().st_mode & 0o777 == 0o600
-    rows = list(csv.reader(mover.rejected.open(newline="")))
+    rows = mover.rejects()
     assert rows[0][:3] == ["line", "reason", "Email Address"]
     assert [(row[0], row[2]) for row in rows[1:]] == [("2", "'=cmd()|x"), ("4", "short"), ("5", '"open,')]
     assert all(row[1] for row in rows)
@@ -319,8 +322,9 @@ ADDRESS = st.from_regex(r"[a-z=+'@-]?[a-z0-9=+'-]{1,8}@(example\.org|b[a-z]{2}\.
     lambda text: isinstance(parse_address(text), Address)
 )
 INSTANT = st.datetimes(dt.datetime(1995, 1, 1), dt.datetime(2026, 11, 1), timezones=st.just(dt.UTC))
+SAID = st.text(max_size=20).filter(lambda text: not mentions_address(text) and text.isprintable())
 CHOICE = st.tuples(
-    ADDRESS, INSTANT, st.sampled_from(Format), st.booleans(), st.none() | INSTANT, st.text(max_size=20), st.booleans()
+    ADDRESS, INSTANT, st.sampled_from(Format), st.booleans(), st.none() | INSTANT, SAID, st.booleans()
 )
 
 
