@@ -29,6 +29,8 @@ from subscribers.transfer.systems import MAPPED
 _MEANINGS = "|".join(MAPPED)
 _COLUMN = re.compile(rf"\s*({_MEANINGS})\s*=(.*?)(?=,\s*(?:{_MEANINGS})\s*=|\Z)", re.DOTALL)
 
+_ENCODINGS = {"utf-8-sig": "UTF-8", "cp1252": "Windows-1252"}
+
 OneNewsletter = Annotated[str, typer.Option("--newsletter", "-n", help="Which newsletter.")]
 
 
@@ -100,7 +102,7 @@ def _go(built: House, run: Bringing, request: Request, *, yes: bool) -> None:
 
 def _show(run: Bringing) -> None:
     tally = run.tally
-    say(f"{run.system}, {run.encoding}: {tally.rows:,} rows" + _passed(run))
+    say(f"{run.system}, {_ENCODINGS.get(run.encoding, run.encoding)}: {tally.rows:,} rows" + _passed(run))
     if not run.is_encoding_certain:
         say("  This is not UTF-8; it was read as Windows-1252 (cp1252). Look whether names outside ASCII are right.")
     print_table(
@@ -122,6 +124,8 @@ def _lines(tally: Tally, reason: str) -> str:
 
 def _conclude(run: Bringing, rejected: Path, *, yes: bool) -> None:
     tally = run.tally
+    if not tally.rows or tally.fates[Fate.BAD] == tally.rows:
+        raise Failed("Not one row could be read: this is no list of readers, or not in the form that it seems to be.")
     if tally.fates[Fate.UNPROVEN]:
         say(
             "Where the file does not show that they agreed, you have to say it: --evidence 'Confirmed by e-mail in our"
