@@ -1,4 +1,4 @@
-"""An import from its file to its end: read, understand, seal, land; the next batch is read while one lands."""
+"""An import from its file to its end: read, understand, seal, land, a batch after the other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -104,17 +103,17 @@ class Bringing:
         return reading
 
     def _run(self, sheet: Sheet, reading: Reading, rejects: Rejects | None, on_batch: Callable[[], None]) -> None:
-        rows = iter(self._people(reading, is_sealed=rejects is not None))
-        with ThreadPoolExecutor(1, thread_name_prefix="import") as pool:
-            self._vault.prepare() if rejects else None
-            coming = pool.submit(lambda: list(islice(rows, BATCH)))
-            while batch := coming.result():
-                if rejects:
-                    self._vault.prepare()
-                coming = pool.submit(lambda: list(islice(rows, BATCH)))
-                self._settle(batch, rejects)
-                self.position = sheet.position
-                on_batch()
+        # One after the other, not in threads: both halves hold the interpreter's lock, and took turns at it slower.
+        rows = self._people(reading, is_sealed=rejects is not None)
+        while batch := self._next_batch(rows, is_sealed=rejects is not None):
+            self._settle(batch, rejects)
+            self.position = sheet.position
+            on_batch()
+
+    def _next_batch(self, rows: Iterator[Person | _Bad], *, is_sealed: bool) -> list[Person | _Bad]:
+        if is_sealed:
+            self._vault.prepare()
+        return list(islice(rows, BATCH))
 
     def _people(self, reading: Reading, *, is_sealed: bool) -> Iterator[Person | _Bad]:
         """The rows as people; each is sealed here, so that the transaction is short. Raises `BadSheet`."""

@@ -323,9 +323,7 @@ ADDRESS = st.from_regex(r"[a-z=+'@-]?[a-z0-9=+'-]{1,8}@(example\.org|b[a-z]{2}\.
 )
 INSTANT = st.datetimes(dt.datetime(1995, 1, 1), dt.datetime(2026, 11, 1), timezones=st.just(dt.UTC))
 SAID = st.text(max_size=20).filter(lambda text: not mentions_address(json.dumps(text)))
-CHOICE = st.tuples(
-    ADDRESS, INSTANT, st.sampled_from(Format), st.booleans(), st.none() | INSTANT, SAID, st.booleans()
-)
+CHOICE = st.tuples(ADDRESS, INSTANT, st.sampled_from(Format), st.booleans(), st.none() | INSTANT, SAID, st.booleans())
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -15,7 +15,9 @@ S = Standing
 MAILCHIMP = "Email Address,First Name,MEMBER_RATING,OPTIN_TIME,OPTIN_IP,CONFIRM_TIME,CONFIRM_IP,LAST_CHANGED,LEID,EUID"
 MAILCHIMP_LEFT = f"{MAILCHIMP},UNSUB_TIME,UNSUB_CAMPAIGN_TITLE,UNSUB_REASON"
 LISTMONK = "uuid,email,name,attributes,status,created_at,updated_at"
-GHOST = "id,email,name,note,subscribed_to_emails,complimentary_plan,stripe_customer_id,created_at,deleted_at,labels,tiers"
+GHOST = (
+    "id,email,name,note,subscribed_to_emails,complimentary_plan,stripe_customer_id,created_at,deleted_at,labels,tiers"
+)
 SUBSTACK = "email,active_subscription,expiry,email_disabled,prefer_digests,created_at"
 BUTTONDOWN = "id,email_address,notes,type,source,creation_date,unsubscription_date,undeliverability_date"
 MAILPOET = '"Email","First name","Subscription time","Confirmation time","List status","Global status","List"'
@@ -70,7 +72,12 @@ CASES = [
         S.UNCONFIRMED,
     ),
     ("phpList", PHPLIST, "a@example.org\t1\t0\t1\t0\t2024-01-01 10:00:00\t2024-01-01 10:00:00\t1\tWeekly", S.READER),
-    ("phpList", PHPLIST, "a@example.org\t0\t0\t0\t0\t2024-01-01 10:00:00\t2024-01-01 10:00:00\t1\tWeekly", S.UNCONFIRMED),
+    (
+        "phpList",
+        PHPLIST,
+        "a@example.org\t0\t0\t0\t0\t2024-01-01 10:00:00\t2024-01-01 10:00:00\t1\tWeekly",
+        S.UNCONFIRMED,
+    ),
     ("phpList", PHPLIST, "a@example.org\t1\t1\t1\t9\t2024-01-01 10:00:00\t2024-01-01 10:00:00\t1\tWeekly", S.LEFT),
 ]
 
