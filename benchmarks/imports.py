@@ -1,4 +1,4 @@
-"""The import of a large list, from the file to the last row: sealed, with blind index and dedupe, on a fresh database."""
+"""The import of a large list, from the file to the last row, into a fresh database."""
 
 from __future__ import annotations
 

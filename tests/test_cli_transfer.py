@@ -1,4 +1,4 @@
-"""`digest subscribers import` and `export` as a tired operator uses them: real processes, exit codes, one clear line."""
+"""`digest subscribers import` and `export` as a tired operator uses them: processes, exit codes, one clear line."""
 
 import os
 import sqlite3
@@ -60,7 +60,9 @@ def test_an_import_is_shown_first_done_with_yes_exported_and_read_again(desk: Pa
     assert logged(desk) == [("import", "watchdog"), ("export", "watchdog")]
     # Where there is no private key, the list cannot be read.
     keys = desk / "digest.keys"
-    keys.write_text("".join(line for line in keys.read_text().splitlines(True) if not line.startswith("private")))
+    keys.write_text(
+        "".join(line for line in keys.read_text().splitlines(keepends=True) if not line.startswith("private"))
+    )
     assert "no private key" in digest(desk, "subscribers", "export", "-n", "watchdog", "-o", "b.csv", "--yes", code=1)
     assert not (desk / "b.csv").exists()
 

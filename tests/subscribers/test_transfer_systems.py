@@ -1,4 +1,4 @@
-"""Eight systems' exports, by their own columns: who is a reader there, who has ended, and what shows that they agreed."""
+"""Eight systems' exports by their own columns: who is a reader there, who has ended, what shows that they agreed."""
 
 import datetime as dt
 from pathlib import Path
