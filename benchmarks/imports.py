@@ -48,7 +48,8 @@ def import_rate(url: str, path: Path, rows: int) -> float:
     database = Database(url)
     try:
         migrations.upgrade(database)
-        run = Bringing(database, Vault(database, make_keys()), Request(path, "watchdog", "en"), utc_now())
+        keys = make_keys()
+        run = Bringing(database, Vault(database, keys), Request(path, "watchdog", "en"), utc_now(), keys)
         begun = time.perf_counter()
         tally = run.bring(path.with_suffix(".rejected"))
         took = time.perf_counter() - begun

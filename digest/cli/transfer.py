@@ -75,7 +75,7 @@ def bring_in(
     built = house()
     (target,) = newsletters(built, newsletter)
     request = Request(file, target.slug, target.language, _checked(evidence), _columns(columns), _pairs(only))
-    run = Bringing(built.database, built.vault, request, built.clock())
+    run = Bringing(built.database, built.vault, request, built.clock(), built.keys)
     with _reading(file):
         _go(built, run, request, yes=yes)
 

