@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.ground import Ground, environment, make_ground, new_database, postgres
+from benchmarks.imports import import_rate, write_list
 from benchmarks.issue import Frozen
 from benchmarks.opening import open_all
 from benchmarks.rows import Measured
@@ -237,6 +238,16 @@ def audiences(bench: Bench, turn: int) -> Found:
     }
 
 
+def imports(bench: Bench, turn: int) -> Found:
+    """A large list from another system, into empty databases of both kinds."""
+    path = bench.folder / "list.csv"
+    if not path.exists():
+        write_list(path, bench.sizes.large)
+    urls = f"sqlite:///{bench.folder / f'import_{turn}.db'}", new_database(bench.server, f"import_{turn}")
+    embedded, on_server = (import_rate(url, path, bench.sizes.large) for url in urls)
+    return {"import": Measured(min(embedded, on_server), f"SQLite {embedded:,.0f}/s, PostgreSQL {on_server:,.0f}/s")}
+
+
 EXPERIMENTS: Mapping[Callable[[Bench, int], Found], tuple[str, ...]] = {
     generators: ("source-kept", "source-each", "cpu"),
     vault: ("vault",),
@@ -246,7 +257,8 @@ EXPERIMENTS: Mapping[Callable[[Bench, int], Found], tuple[str, ...]] = {
     signatures: ("dkim",),
     slow_link: ("round-trip",),
     audiences: ("rate", "memory", "freeze"),
+    imports: ("import",),
 }
 """What finds which rows."""
-LONG = (workers, audiences)
+LONG = (workers, audiences, imports)
 """What takes minutes where the others take seconds."""

@@ -114,4 +114,11 @@ def rows(sizes: Sizes) -> tuple[Row, ...]:
             at_most=True,
             digits=1,
         ),
+        Row(
+            "import",
+            f"importing a list of {sizes.large:,} rows, sealed, with blind index and dedupe, the slower database",
+            20_000,
+            "/s",
+            digits=0,
+        ),
     )

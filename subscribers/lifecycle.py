@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 
 
@@ -61,3 +62,11 @@ STEPS: dict[tuple[State | None, Event], State] = {
 def step(state: State | None, event: Event) -> State | None:
     """The state after an event; none where the event is refused (whoever left only comes back by their own form)."""
     return STEPS.get((state, event))
+
+
+def entered(state: State | None, left_at: dt.datetime | None) -> State | None:
+    """The state of somebody whom an operator enters, by hand or with a file; none where that is refused (N-23).
+
+    Anybody can type an address into the form: that somebody who left is waiting again does not show it was they.
+    """
+    return None if left_at else step(state, Event.ENTERED)

@@ -21,7 +21,7 @@ from subscribers.db import Database
 from subscribers.evenness import MOST_WRITTEN, make_up
 from subscribers.forms import Address, BadAddress, budget_form, mentions_address, parse_address
 from subscribers.letters import ALREADY_SUBSCRIBED, CONFIRM, LONGEST_MEMORY, Letter, Outbox, may_post
-from subscribers.lifecycle import Event, State, step
+from subscribers.lifecycle import Event, State, entered, step
 from subscribers.models import LetterMemory, Subscriber, Subscription, Suppression
 from subscribers.purging import CONFIRM_WITHIN, purge
 from subscribers.suppression import ASKED, add_suppression, end
@@ -309,9 +309,8 @@ class Service:
         subscription = self._subscription(session, subscriber, info.slug)
         if subscription and subscription.state is State.CONFIRMED:
             return Entered(subscription.id, already=True)
-        state = step(subscription.state if subscription else None, Event.ENTERED)
-        # Anybody can type an address into the form: that somebody who left is waiting again does not show it was they.
-        if state is None or (subscription and subscription.left_at):
+        state = entered(subscription.state, subscription.left_at) if subscription else entered(None, None)
+        if state is None:
             return Refused("This person has left. They can come back by the form; nobody can do it for them.")
         subscriber = subscriber or self._new_subscriber(session, address, now)
         subscription = subscription or _new_subscription(session, subscriber, info)

@@ -1,0 +1,363 @@
+"""An import from its file to its end: read, understand, seal, land, a batch after the other."""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import json
+import multiprocessing
+import re
+import secrets
+import signal
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from subscribers.db import Database
+from subscribers.forms import BadAddress, mentions_address
+from subscribers.lifecycle import Format
+from subscribers.transfer.addresses import read_address
+from subscribers.transfer.cells import is_yes, read_instant
+from subscribers.transfer.header import Reading, open_reading
+from subscribers.transfer.landing import BATCH, Fates, Landing, Person
+from subscribers.transfer.plan import ENDED, Fate, Tally
+from subscribers.transfer.rejects import Rejects
+from subscribers.transfer.sheet import BadSheet, Broken, Sheet, fits, open_sheet
+from subscribers.transfer.systems import Entry, Standing
+from subscribers.vault import SUBSCRIBER_ADDRESS, Keys, Vault
+
+MOST_ROWS = 3_000_000
+"""Rows of one file: which of them came before is remembered, some hundred octets each."""
+LARGE = 4 * 1024**2
+"""Octets of a file from which on a second process is worth its start."""
+MOST_REASONS = 40
+"""Kinds of bad rows that are told apart."""
+NO_EVIDENCE = "nothing shows that they agreed; say where the consent comes from with --evidence"
+_LONGEST_EVIDENCE = 2000
+_JSON = json.JSONEncoder(ensure_ascii=False)
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,4}")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be brought in."""
+
+    path: Path
+    newsletter: str
+    language: str
+    """Of those whose own is not in the file."""
+    evidence: str = ""
+    """The operator's sentence on why these people may be mailed."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Which column of the file is what (`systems.MAPPED`); empty where the file's system is to be recognised."""
+    only: Mapping[str, str] = field(default_factory=dict)
+    """Columns and the value that rows must have in them; the others are passed by."""
+
+
+@dataclass(frozen=True)
+class _Bad:
+    line: int
+    reason: str
+    cells: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows, and how far the file was read with them."""
+
+    rows: Sequence[Person | _Bad]
+    position: int
+    passed: int
+
+
+class Bringing:
+    """One run over a file. `tally` says at every moment how far it came, also after an interruption."""
+
+    def __init__(
+        self, database: Database, vault: Vault, request: Request, now: dt.datetime, keys: Keys | None = None
+    ) -> None:
+        """With `keys`, a large file is read and sealed in a process of its own."""
+        self.tally = Tally()
+        self.system = ""
+        """The name of the system that the file comes from, once it is known."""
+        self.encoding, self.is_encoding_certain = "", True
+        self.size = self.position = 0
+        """Octets of the file, and of them read."""
+        self._database = database
+        self._vault = vault
+        self._keys = keys
+        self._request = request
+        self._now = now
+        self._landing = Landing(database, request.newsletter)
+        self._seen: dict[bytes, Fate] = {}
+        self._passed = 0
+
+    @property
+    def passed_by(self) -> int:
+        """How many rows were not those that `only` asks for."""
+        return self._passed
+
+    def survey(self, on_batch: Callable[[], None] = lambda: None) -> Tally:
+        """Find out what would happen. Nothing is written. Raises `BadSheet`, `OSError`."""
+        with open_sheet(self._request.path) as sheet:
+            self._run(sheet, self.open(sheet), None, on_batch)
+        return self.tally
+
+    def bring(self, rejected: Path, on_batch: Callable[[], None] = lambda: None) -> Tally:
+        """Take them in, a batch a transaction; rows that cannot be are written to `rejected`.
+
+        Killed at any point and run again, it ends as if it had run once. Raises `BadSheet`, `OSError`.
+        """
+        with open_sheet(self._request.path) as sheet:
+            reading = self.open(sheet)
+            with Rejects(rejected, reading.header) as rejects:
+                self._run(sheet, reading, rejects, on_batch)
+        return self.tally
+
+    def open(self, sheet: Sheet) -> Reading:
+        """Find out whose file it is. Raises `BadSheet`."""
+        reading = open_reading(sheet, self._request.columns, self._request.only, self._now)
+        self.system, self.size = reading.system.name, sheet.size
+        self.encoding, self.is_encoding_certain = sheet.encoding, sheet.is_certain
+        return reading
+
+    def _run(self, sheet: Sheet, reading: Reading, rejects: Rejects | None, on_batch: Callable[[], None]) -> None:
+        batches = self.batches(sheet, reading, is_sealed=rejects is not None)
+        if self._keys and sheet.size >= LARGE:
+            batches = ahead(self._database.url, self._keys, self._request, self._now, is_sealed=rejects is not None)
+        with closing(batches):
+            for batch in batches:
+                self._settle(batch.rows, rejects)
+                self.position, self._passed = batch.position, batch.passed
+                on_batch()
+
+    def batches(self, sheet: Sheet, reading: Reading, *, is_sealed: bool) -> Generator[Batch]:
+        """The rows, understood and sealed, some at a time."""
+        people = self._people(reading, is_sealed=is_sealed)
+        while True:
+            if is_sealed:
+                self._vault.prepare()
+            if not (rows := list(islice(people, BATCH))):
+                return
+            yield Batch(rows, sheet.position, self._passed)
+
+    def _people(self, reading: Reading, *, is_sealed: bool) -> Iterator[Person | _Bad]:
+        """The rows as people; each is sealed here, so that the transaction is short. Raises `BadSheet`."""
+        for count, row in enumerate(reading.rows()):
+            if count >= MOST_ROWS:
+                raise BadSheet(f"The file has more than {MOST_ROWS:,} rows; split it. What is in so far stays.")
+            if isinstance(row, Broken):
+                yield _Bad(row.line, row.reason, row.cells)
+                continue
+            line, cells = row
+            if not fits(cells, len(reading.header)) and reading.has_header:
+                reason = f"the row has {len(cells)} cells where the header has {len(reading.header)}"
+                yield _Bad(line, reason, cells)
+            elif reading.is_asked_for(cells):
+                yield self._person(line, cells, reading.interpret(cells), is_sealed=is_sealed)
+            else:
+                self._passed += 1
+
+    def _person(self, line: int, cells: Sequence[str], entry: Entry, *, is_sealed: bool) -> Person | _Bad:
+        address = read_address(entry.address)
+        if isinstance(address, BadAddress):
+            return _Bad(line, address.reason, cells)
+        if entry.standing is None:
+            return _Bad(line, "the system's word for where they stand is not one that we know", cells)
+        is_shown = entry.is_proven or bool(self._request.evidence)
+        public_id, is_stored = secrets.token_bytes(16), is_sealed and is_shown and entry.standing is Standing.READER
+        now = self._now
+        person = Person(
+            line=line,
+            cells=() if is_shown else cells,
+            standing=entry.standing,
+            is_shown=is_shown,
+            blind_index=self._vault.blind_index(address.identity),
+            suppression_hash=self._vault.suppression_hash(address.identity),
+            public_id=public_id,
+            sealed=self._vault.seal(address.delivery, SUBSCRIBER_ADDRESS, public_id) if is_stored else b"",
+            asked_at=entry.asked_at or entry.confirmed_at or now,
+            confirmed_at=entry.confirmed_at or entry.asked_at or now,
+            ended_at=entry.ended_at,
+            evidence=self._evidence(entry) if is_stored else "",
+            language=self._request.language,
+        )
+        if entry.own:
+            _add_choices(person, entry.own, now)
+        return person
+
+    def _evidence(self, entry: Entry) -> str:
+        """What is kept of why they may be mailed (O-50); of our own export, what it says itself."""
+        if entry.own and (own := _kept_evidence(entry.own["evidence"])):
+            return own
+        found = {
+            "from": self.system,
+            "asked": entry.asked_at and entry.asked_at.isoformat(),
+            "confirmed": entry.confirmed_at and entry.confirmed_at.isoformat(),
+            "source": entry.source,
+            "said": self._request.evidence,
+        }
+        return _JSON.encode({name: value for name, value in found.items() if value})
+
+    def _settle(self, batch: Sequence[Person | _Bad], rejects: Rejects | None) -> None:
+        """Decide on a batch, do it where it is to be done, and count it."""
+        undecided: dict[bytes, Person] = {}
+        for one in batch:
+            if isinstance(one, _Bad):
+                self._count_bad(one.line, one.reason, one.cells, rejects)
+            else:
+                self._take(one, undecided, rejects)
+        people = list(undecided.values())
+        fates: Fates = {}
+        if people:
+            fates = self._landing.land(people, self._now) if rejects else self._landing.survey(people)
+        for key, fate in fates.items():
+            self._count(key, fate)
+
+    def _take(self, person: Person, undecided: dict[bytes, Person], rejects: Rejects | None) -> None:
+        """Sort a person in: known by an earlier row, decided by the file alone, or to be looked up here."""
+        key, weight = person.blind_index, _WEIGHTS[_by_the_file(person)]
+        other = undecided.get(key)
+        if other:
+            self.tally.fates[Fate.REPEATED] += 1
+            if weight > _WEIGHTS[_by_the_file(other)]:
+                undecided[key] = person
+        elif (seen := self._seen.get(key)) and _WEIGHTS[seen] >= weight:
+            self.tally.fates[Fate.REPEATED] += 1
+        elif (fate := _by_the_file(person)) in _NEEDS_NO_LOOK:
+            self._count(key, fate)
+            if fate is Fate.UNPROVEN:
+                self.tally.add_bad(person.line, NO_EVIDENCE)
+                if rejects:
+                    rejects.add(person.line, NO_EVIDENCE, person.cells)
+        else:
+            undecided[key] = person
+
+    def _count(self, key: bytes, fate: Fate) -> None:
+        """Count what became of somebody; what an earlier row of theirs came to counts for nothing then."""
+        before = self._seen.get(key)
+        if before:
+            self.tally.fates[before] -= 1
+            self.tally.fates[Fate.REPEATED] += 1
+        self._seen[key] = fate
+        self.tally.fates[fate] += 1
+
+    def _count_bad(self, line: int, reason: str, cells: Sequence[str], rejects: Rejects | None) -> None:
+        self.tally.fates[Fate.BAD] += 1
+        is_new = reason not in self.tally.bad_counts
+        self.tally.add_bad(line, "something else" if is_new and len(self.tally.bad_counts) >= MOST_REASONS else reason)
+        if rejects:
+            rejects.add(line, reason, cells)
+
+
+_NEEDS_NO_LOOK = frozenset({Fate.UNCONFIRMED, Fate.OTHER, Fate.UNPROVEN})
+_WEIGHTS = {
+    fate: weight
+    for weight, fates in enumerate(
+        (
+            (Fate.OTHER,),
+            (Fate.UNCONFIRMED,),
+            (Fate.UNPROVEN,),
+            (Fate.NEW, Fate.WAITED, Fate.ALREADY, Fate.LEFT_HERE, Fate.SUPPRESSED_HERE, Fate.STAYS),
+            (Fate.BOUNCED,),
+            (Fate.LEFT,),
+            (Fate.COMPLAINED,),
+        )
+    )
+    for fate in fates
+}
+"""Of two rows about one person the heavier counts: whoever has left one list of two has left."""
+
+
+def _by_the_file(person: Person) -> Fate:
+    """What a row comes to as far as the file alone can tell."""
+    if person.standing in ENDED:
+        return ENDED[person.standing]
+    if person.standing is Standing.READER:
+        return Fate.NEW if person.is_shown else Fate.UNPROVEN
+    return Fate.UNCONFIRMED if person.standing is Standing.UNCONFIRMED else Fate.OTHER
+
+
+def _kept_evidence(text: str) -> str:
+    """The evidence of our own export, if it is what we would have written; a sentence's line breaks are spaces then."""
+    text = text if text.isprintable() else " ".join(text.split())
+    is_fit = len(text) <= _LONGEST_EVIDENCE and text.isprintable() and not mentions_address(text)
+    return text if is_fit else ""
+
+
+def _add_choices(person: Person, own: Mapping[str, str], now: dt.datetime) -> None:
+    """What a reader had chosen, as our own export has it."""
+    if own["format"] in set(Format):
+        person.format = Format(own["format"])
+    if _LANGUAGE.fullmatch(own["language"]):
+        person.language = own["language"]
+    person.is_neutral = is_yes(own["neutral_subject"])
+    if own["paused_until"]:
+        person.paused_until = read_instant(own["paused_until"], now + dt.timedelta(days=3660))
+
+
+def ahead(url: sa.URL, keys: Keys, request: Request, now: dt.datetime, *, is_sealed: bool) -> Generator[Batch]:
+    """The batches of a file, made by a process of its own, so that a second core takes half of the work.
+
+    Not by a thread: both halves hold the interpreter's lock, and measured slower together than one after the other.
+    Raises what reading raises.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    # It only seals, so it is not given what opens.
+    arguments = (
+        theirs,
+        url.render_as_string(hide_password=False),
+        replace(keys, private=None),
+        request,
+        now,
+        is_sealed,
+    )
+    process = context.Process(target=_read_ahead, args=arguments, daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        while (batch := _receive(ours)) is not None:
+            yield batch
+    finally:
+        process.terminate()
+        process.join()
+        ours.close()
+
+
+def _receive(pipe: Connection[Batch | Exception | None]) -> Batch | None:
+    try:
+        received: Batch | Exception | None = pipe.recv()
+    except EOFError:
+        raise OSError(errno.ECHILD, "the process that reads it ended") from None
+    if isinstance(received, Exception):
+        raise received
+    return received
+
+
+def _read_ahead(
+    pipe: Connection[Batch | Exception | None],
+    url: str,
+    keys: Keys,
+    request: Request,
+    now: dt.datetime,
+    is_sealed: bool,
+) -> None:
+    # Ctrl-C reaches both; the one that writes ends, and this one with it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    database = Database(url)
+    try:
+        run = Bringing(database, Vault(database, keys), request, now)
+        with open_sheet(request.path) as sheet:
+            for batch in run.batches(sheet, run.open(sheet), is_sealed=is_sealed):
+                pipe.send(batch)
+        pipe.send(None)
+    except (BadSheet, OSError) as error:
+        pipe.send(error)
+    finally:
+        database.close()

@@ -1,0 +1,55 @@
+"""What stands in single cells: instants, yes and no, and what a spreadsheet would take for a formula. Pure."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+# What Go prints: 2021-05-03 12:34:56.789 +0000 UTC
+_LOOSE = re.compile(
+    r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.\d+)?(?: ?([+-]\d\d):?(\d\d)| ?Z| UTC)?(?: [A-Z]{1,5})?"
+)
+_EARLIEST = dt.datetime(1990, 1, 1, tzinfo=dt.UTC)
+_YES = frozenset({"1", "true", "yes", "y", "t"})
+
+
+def read_instant(text: str, now: dt.datetime) -> dt.datetime | None:
+    """An instant as systems write it, UTC where they do not say; none for what is no instant, or one that cannot be."""
+    if not text:
+        return None
+    try:
+        found = dt.datetime.fromisoformat(text)
+    except ValueError:
+        if not (match := _LOOSE.fullmatch(text)):
+            return None
+        day, time, hours, minutes = match.groups()
+        try:
+            found = dt.datetime.fromisoformat(f"{day}T{time}{f'{hours}:{minutes}' if hours else ''}")
+        except ValueError:
+            return None
+    return _possible(found, now)
+
+
+def _possible(found: dt.datetime, now: dt.datetime) -> dt.datetime | None:
+    try:
+        aware = found.replace(tzinfo=dt.UTC) if found.tzinfo is None else found.astimezone(dt.UTC)
+    except OverflowError:
+        return None
+    # A day's grace, for clocks and zones that nobody named.
+    return aware if _EARLIEST <= aware <= now + dt.timedelta(days=1) else None
+
+
+def is_yes(text: str) -> bool:
+    """Whether a cell says yes."""
+    return text.casefold() in _YES
+
+
+def escaped(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula (W-16). `unescaped` undoes it."""
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def unescaped(cell: str) -> str:
+    """What `escaped` was given."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
