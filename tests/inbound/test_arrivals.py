@@ -12,7 +12,7 @@ from digest.inbound import arrivals
 from digest.models import Arrival, ArrivalState
 from subscribers.db import Database
 from subscribers.vault import CannotOpen, Vault
-from tests.newsroom import NOW, keys
+from tests.house import NOW, keys
 
 
 def stored(database: Database) -> list[Arrival]:
