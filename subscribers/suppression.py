@@ -80,12 +80,9 @@ def take_back(session: Session, subscriber_id: int, at: dt.datetime) -> None:
 
     Only what that very step has ended is confirmed again; what its owner has done before or since stays.
     """
-    lock_person(session, Subscription.subscriber_id == subscriber_id)
-    ended = (
-        Subscription.subscriber_id == subscriber_id,
-        Subscription.left_reason == BOUNCE,
-        Subscription.left_at == at,
-    )
+    theirs = Subscription.subscriber_id == subscriber_id
+    lock_person(session, theirs)
+    ended = (theirs, Subscription.left_reason == BOUNCE, Subscription.left_at == at)
     for subscription in session.scalars(sa.select(Subscription).where(*ended).with_for_update()):
         state = step(subscription.state, Event.TAKEN_BACK)
         if state and subscription.confirmed_at and subscription.confirmed_at >= subscription.requested_at:

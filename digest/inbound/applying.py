@@ -45,7 +45,11 @@ class Applier:
 
     vault: Vault
     _copies: dict[tuple[int, Provider], int] = field(default_factory=dict)
-    """How many copies of an issue each provider got: counted once, since a spike comes as a crowd."""
+    """How many copies of an issue each provider got: counted once for many bounces, since a spike comes as a crowd."""
+
+    def look_anew(self) -> None:
+        """Forget what was counted: an issue that is on its way has more copies by now."""
+        self._copies.clear()
 
     def apply(self, session: Session, notice: Notice, now: dt.datetime) -> str:
         """Do what follows from a notice; returns a word for what that was. Doing it twice changes nothing more.
@@ -104,10 +108,8 @@ class Applier:
         if bounce.sign == Sign.SOFT.value:
             return Known(tried=_tried(session, bounce))
         if bounce.sign == Sign.HARD.value:
-            return Known(
-                is_spike=self._is_spike(session, bounce, address, now),
-                was_quarantined=_was_quarantined(session, bounce),
-            )
+            is_spike = self._is_spike(session, bounce, address, now)
+            return Known(is_spike=is_spike, was_quarantined=_was_quarantined(session, bounce))
         return Known()
 
     def _is_spike(self, session: Session, bounce: Bounce, address: str, now: dt.datetime) -> bool:

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import AnyStr
 
 import sqlalchemy as sa
 import structlog
@@ -63,18 +64,18 @@ class Conversation(LMTP):
     line_length_limit = LARGEST
     _answers = 1
 
-    async def smtp_DATA(self, arg: str) -> None:
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 -- the library's.
         """Take the text; what is said after it is said once a recipient."""
         try:
             await super().smtp_DATA(arg)
         finally:
             self._answers = 1
 
-    async def push(self, status: str) -> None:
+    async def push(self, status: AnyStr) -> None:
         """Say something to the mail server."""
         for _ in range(self._answers):
             await super().push(status)
-        if status.startswith("354") and self.envelope is not None:
+        if str(status).startswith("354") and self.envelope is not None:
             self._answers = len(self.envelope.rcpt_tos)
 
 

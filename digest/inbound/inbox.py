@@ -63,6 +63,7 @@ class Inbox:
         if self._swept_at is None or now - self._swept_at >= SWEEP_EVERY:
             self._swept_at = now
             self.sweep(now)
+        self.applier.look_anew()
         waiting = self._waiting()
         for arrival in waiting:
             self._one(arrival, now)
@@ -96,7 +97,7 @@ class Inbox:
             # Where it happened and of what kind, and not its words: they may be those of the mail.
             where = traceback.extract_tb(error.__traceback__)[-1]
             fault = type(error).__name__
-            log.error("what came in cannot be read", arrival=arrival.id, fault=fault, at=f"{where.name}:{where.lineno}")  # noqa: TRY400
+            log.error("what came in cannot be read", arrival=arrival.id, fault=fault, at=f"{where.name}:{where.lineno}")
             self._settle(arrival.id, Unreadable(f"a fault of ours ({fault}); the log says where"), now)
 
     def _said(self, arrival: Arrival) -> Said:

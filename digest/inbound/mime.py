@@ -84,7 +84,7 @@ def parse(raw: bytes) -> Part:
 
 def fields_of(text: str) -> Fields:
     """The fields of a block of text: of a header, or of a part of a report (RFC 3464 §2.1)."""
-    found = []
+    found: list[tuple[str, str]] = []
     for line in re.sub(r"\n[ \t]+", " ", text[:HEAD]).split("\n"):
         if len(found) < FIELDS and (match := _FIELD.fullmatch(line)):
             found.append((match[1].lower(), match[2].strip()))
