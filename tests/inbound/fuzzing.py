@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 
-COUNT = int(os.environ.get("FUZZ_BOUNCES", "100"))
+COUNT = int(os.environ.get("FUZZ_BOUNCES", "1000"))
 """How many mutated mails are read: N-15 asks for 10,000, which an environment variable sets."""
 
 TOKENS = (

@@ -1,6 +1,6 @@
 """Whatever comes in, the reader gives an answer, soon, and without the network (N-15).
 
-`FUZZ_BOUNCES=10000` reads so many mutated mails; the gate reads a hundred.
+`FUZZ_BOUNCES=10000` reads so many mutated mails; the gate reads a thousand.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from dataclasses import dataclass, field
 
 import pytest
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import undefer
 
 from digest.inbound import policy
+from digest.inbound.arrivals import take_in
 from digest.inbound.inbox import KEEP, Inbox
 from digest.inbound.notice import ByAddress, Notice, Sign
 from digest.inbound.posted import Posted, post, unpacked
@@ -20,8 +22,8 @@ from subscribers.db import Database
 from subscribers.lifecycle import State
 from subscribers.models import Subscriber, Subscription, Suppression
 from subscribers.service import Outcome
-from subscribers.suppression import BY_MAIL
-from subscribers.vault import Vault
+from subscribers.suppression import BY_MAIL, suppress
+from subscribers.vault import DELIVERY_CONTEXT, Vault
 from tests.house import NOW, House, keys
 from tests.inbound import letters
 from tests.inbound.letters import BOUNCES, dsn, note
@@ -94,16 +96,12 @@ class Room:
 
     def token(self) -> str:
         """The token of the newest confirmation letter."""
-        import json
-
         with self.database.read() as session:
             newest = session.scalars(sa.select(Delivery).order_by(Delivery.id.desc())).first()
         assert newest is not None
         assert newest.context_sealed is not None
-        from subscribers.vault import DELIVERY_CONTEXT
-
         said = json.loads(self.house.vault.open(newest.context_sealed, DELIVERY_CONTEXT, newest.public_id))
-        return said["confirm_url"].rpartition("/")[2]
+        return str(said["confirm_url"]).rpartition("/")[2]
 
 
 def _broken(_raw: bytes) -> list[Notice]:
@@ -297,8 +295,6 @@ def test_who_complained_comes_back_by_their_own_mail_alone(room: Room, reason: s
 
 
 def _suppress(room: Room, reason: str) -> None:
-    from subscribers.suppression import suppress
-
     with room.database.write() as session:
         person = session.scalars(sa.select(Subscriber.id)).one()
         suppress(session, room.house.vault, person, reason, NOW)
@@ -313,8 +309,6 @@ def test_a_suppression_since_the_letter_is_not_lifted_by_its_link(room: Room) ->
 
 
 def test_a_fault_keeps_one_for_a_person_and_the_others_go_on(room: Room, capsys) -> None:
-    from digest.inbound.arrivals import take_in
-
     room.house.readers(1)
     take_in(room.database, room.house.vault, "broken", b"1", b"reader-1@readers.example", NOW)
     take_in(room.database, room.house.vault, "unheard", b"1", b"x", NOW)

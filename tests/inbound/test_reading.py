@@ -6,6 +6,7 @@ import secrets
 
 import pytest
 
+from digest.inbound.authentication import sender_of
 from digest.inbound.notice import ByDelivery, BySubscription, Ignored, Notice, Sign, Unreadable
 from digest.inbound.posted import Posted, from_fields, unpacked
 from digest.inbound.reading import Ask, Reader, Said
@@ -281,3 +282,20 @@ def test_a_return_path_holds_no_address_and_is_short() -> None:
 
 def test_an_envelope_is_stored_with_its_mail() -> None:
     assert unpacked(b'{"recipient": "a@b.example", "sender": null}\nx\n\ny') == Posted(b"x\n\ny", "a@b.example", None)
+
+
+@pytest.mark.parametrize(
+    ("sender", "address"),
+    [
+        ("reader@reader.example", "reader@reader.example"),
+        ("<reader@reader.example>", "reader@reader.example"),
+        ('"Reader, A." <reader@reader.example> (at home)', "reader@reader.example"),
+        ('"boss@reader.example" <reader@reader.example>', "reader@reader.example"),
+        ("boss@reader.example <reader@reader.example>", ""),
+        ("<boss@reader.example>, <reader@reader.example>", ""),
+        ("boss@reader.example, reader@reader.example", ""),
+        ("Reader", ""),
+    ],
+)
+def test_a_sender_that_could_be_read_as_another_is_nobody(sender: str, address: str) -> None:
+    assert sender_of((("from", sender),)) == address
