@@ -229,7 +229,7 @@ class Service:
         with self._database.write() as session:
             self._one_at_a_time(session, address)
             if self._is_suppressed(session, address):
-                return Refused("This address asked never to be mailed, or complained; it cannot be entered.")
+                return Refused("This address asked never to be mailed, complained, or is gone; it cannot be entered.")
             return self._enter(session, info, address, evidence.strip(), now)
 
     def count(self, newsletter: str) -> dict[State, int]:
@@ -267,7 +267,8 @@ class Service:
             return 0
         self._take_budget(session, address, kind, now)
         if subscription and state is State.CONFIRMED:
-            self._post(session, subscription, kind, {"manage_url": self.links.manage(subscription.public_id)}, now)
+            context = _context(method, manage_url=self.links.manage(subscription.public_id))
+            self._post(session, subscription, kind, context, now)
             return MOST_WRITTEN - 2
         written = MOST_WRITTEN if subscriber is None else MOST_WRITTEN - 1
         subscriber = subscriber or self._new_subscriber(session, address, now)
@@ -287,10 +288,10 @@ class Service:
         subscription.confirm_hash = hash_token(token)
         subscription.confirm_until = now + CONFIRM_WITHIN
         subscription.evidence = json.dumps({"wording": info.wording_hash, "token": hash_token(token).hex()[:16]})
-        hashes = self._vault.blind_index(address.identity), self._vault.suppression_hash(address.identity)
-        context = {"confirm_url": self.links.confirm(token), "never_url": self.links.never(*hashes)}
-        if subscription.method == BY_MAIL:
-            context[ANSWERS_MAIL] = "yes"
+        never = self.links.never(
+            self._vault.blind_index(address.identity), self._vault.suppression_hash(address.identity)
+        )
+        context = _context(subscription.method, confirm_url=self.links.confirm(token), never_url=never)
         self._post(session, subscription, CONFIRM, context, now)
 
     def _post(
@@ -388,6 +389,10 @@ def _new_subscription(session: Session, subscriber: Subscriber, info: Newsletter
     )
     session.add(subscription)
     return subscription
+
+
+def _context(method: str, **links: str) -> dict[str, str]:
+    return {**links, ANSWERS_MAIL: "yes"} if method == BY_MAIL else links
 
 
 def _waiting_for(token: str, now: dt.datetime) -> sa.Select[Subscription]:

@@ -145,7 +145,7 @@ def run(config: Path, *words: str, octets: bytes = b"", code: int = 0) -> str:
 def test_a_pipe_hands_mail_over_and_a_person_sees_what_is_kept(installation: Path) -> None:
     octets = letters.note("Hi\x1b[31m", "<b>Dear</b> editors \u202e", more="Delivered-To: digest@example.org\n")
     run(installation, octets=octets)
-    run(installation, "--recipient", "digest@example.org", "--sender", "", octets=letters.EXCHANGE)
+    run(installation, "--recipient", "digest@example.org", "--sender", "MAILER-DAEMON", octets=letters.EXCHANGE)
     assert "2 more wait" in run(installation, "list")
 
     house = build(parse_file(installation), lambda: NOW)
