@@ -19,11 +19,11 @@ from digest.inbound.reading import Reader
 from digest.mail.verp import verp_token
 from digest.models import Arrival, ArrivalState, Bounce, Delivery, DeliveryState, Issue, IssueState
 from subscribers.db import Database
-from subscribers.letters import ANSWERS_MAIL
+from subscribers.letters import ANSWERS_MAIL, BY_MAIL
 from subscribers.lifecycle import State
 from subscribers.models import Subscriber, Subscription, Suppression
 from subscribers.service import Outcome
-from subscribers.suppression import BY_MAIL, suppress
+from subscribers.suppression import suppress
 from subscribers.vault import DELIVERY_CONTEXT, Vault
 from tests.house import NOW, House, keys
 from tests.inbound import letters

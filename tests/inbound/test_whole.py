@@ -23,9 +23,9 @@ from digest.run import Roles, serve
 from digest.settings import Settings
 from digest.wiring import House, build
 from subscribers.keys import write_keys
+from subscribers.letters import BY_MAIL
 from subscribers.lifecycle import State
 from subscribers.models import Subscription
-from subscribers.suppression import BY_MAIL
 from tests.house import NOW, keys
 from tests.inbound import letters
 from tests.inbound.letters import BOUNCES
