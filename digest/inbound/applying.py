@@ -113,6 +113,8 @@ class Applier:
         return Known()
 
     def _is_spike(self, session: Session, bounce: Bounce, address: str, now: dt.datetime) -> bool:
+        if bounce.domain_key is None:
+            return False
         query = sa.select(sa.func.count(Bounce.subscriber_id.distinct())).where(
             Bounce.at > now - policy.SPIKE_SPAN, Bounce.sign == Sign.HARD.value, Bounce.domain_key == bounce.domain_key
         )
@@ -151,7 +153,9 @@ class Applier:
         except CannotOpen:
             return ""
 
-    def _domain_key(self, address: str) -> bytes:
+    def _domain_key(self, address: str) -> bytes | None:
+        if not address:
+            return None
         # Keyed like a budget: no mailbox has an empty local part, so that it is nobody's.
         return self.vault.rate_key(f"@{address.rpartition('@')[2].lower()}")
 

@@ -62,7 +62,7 @@ class Reader:
 
     def _complaint(self, mail: Part) -> Said:
         if not is_authentic(mail.fields, self.authserv_id):
-            return Unreadable("a complaint that nobody vouches for: it is not authenticated, or [inbound] authserv_id")
+            return Unreadable("a complaint that nobody vouches for, or [inbound] authserv_id is not set")
         who = read_complaint(mail, self.key)
         return who if isinstance(who, Ignored | Unreadable) else [Notice(Sign.COMPLAINT, who, reason="complaint")]
 

@@ -220,6 +220,18 @@ def test_what_the_relay_refused_counts_like_a_bounce(room: Room) -> None:
     assert room.verdicts() == ["suppressed", "counted"]
 
 
+def test_what_was_refused_of_somebody_erased_is_of_no_domain(room: Room) -> None:
+    room.house.readers(policy.SPIKE + 1)
+    room.issue(0, DeliveryState.REJECTED, scope="recipient", reply="550 5.1.1 <address> unknown")
+    with room.database.write() as session:
+        gone = sa.select(Subscriber.id).order_by(Subscriber.id).limit(policy.SPIKE)
+        session.execute(sa.delete(Subscription).where(Subscription.subscriber_id.in_(gone)))
+        session.execute(sa.delete(Subscriber).where(~sa.exists().where(Subscription.subscriber_id == Subscriber.id)))
+    room.inbox.step(room.house.now)
+    assert room.states() == [State.LEFT]
+    assert set(room.verdicts()) == {"suppressed"}
+
+
 def test_a_letter_to_a_mailbox_that_does_not_exist_counts_too(room: Room) -> None:
     room.house.service.join("watchdog", "nobody@readers.example", NOW)
     with room.database.write() as session:

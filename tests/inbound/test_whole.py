@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from digest.cli import app
 from digest.configuration import BadSettings, parse
+from digest.mail.headers import issue_headers
 from digest.mail.verp import read_return_path
 from digest.models import Arrival, ArrivalState
 from digest.run import Roles, serve
@@ -63,6 +64,15 @@ def test_every_newsletter_is_told_where_its_bounces_go() -> None:
     assert configured(listen="unix:run/lmtp").inbound.listen == "unix:/etc/digest/run/lmtp"
     for good in ("127.0.0.1:8024", "[::1]:24", "unix:/run/digest/lmtp", "localhost:24"):
         assert configured(listen=good).inbound.listen == good
+
+
+def test_an_issue_names_the_mailbox_that_leaves() -> None:
+    for settings, mailbox in ((configured(domain=BOUNCES), f"leave@{BOUNCES}"), (configured(), "digest@example.org")):
+        paper = settings.newsletters["watchdog"]
+        fields = dict(issue_headers(paper, subject="x", base_url="https://x", week="w", made_at=NOW, by_hand=True))
+        assert f"<mailto:{mailbox}?subject=unsubscribe%20".encode() in b"".join(
+            part for part in fields["List-Unsubscribe"] if isinstance(part, bytes)
+        )
 
 
 @pytest.mark.parametrize("wrong", ["0.0.0.0:24", "127.0.0.1", "127.0.0.1:70000", "mx.example.org:24", "unix:"])
