@@ -203,6 +203,17 @@ def test_who_left_by_themselves_stays_gone_when_a_crowd_is_taken_back(room: Room
     assert room.states() == [State.LEFT] + [State.CONFIRMED] * (policy.SPIKE - 1)
 
 
+def test_who_never_confirmed_is_not_confirmed_when_a_crowd_is_taken_back(room: Room) -> None:
+    for number in range(policy.SPIKE):
+        room.house.service.join("watchdog", f"new-{number}@readers.example", NOW)
+    with room.database.write() as session:
+        refused = {"state": DeliveryState.REJECTED, "settled_at": NOW, "scope": "recipient", "reply": "550 5.1.1 no"}
+        session.execute(sa.update(Delivery).values(refused))
+    room.inbox.step(NOW)
+    assert set(room.verdicts()) == {"quarantined"}
+    assert sorted(room.states()) == [State.LEFT] * (policy.SPIKE - 1) + [State.PENDING]
+
+
 def test_what_the_relay_refused_counts_like_a_bounce(room: Room) -> None:
     room.house.readers(3)
     room.issue(0, DeliveryState.REJECTED, scope="recipient", reply="550 5.1.1 <address> unknown")
