@@ -15,7 +15,6 @@ from digest.mail.changes import insert_into
 from digest.models import Arrival, ArrivalState
 from subscribers.db import Database
 from subscribers.vault import ARRIVAL, CannotOpen, Vault
-from subscribers.wake import wake
 
 LARGEST = 1024 * 1024
 """Octets of the largest thing that is taken in: a provider's notice (N-31). A mail may have less (N-11)."""
@@ -45,9 +44,7 @@ def take_in(database: Database, vault: Vault, source: str, key: bytes, raw: byte
     }
     with database.write() as session:
         put = insert_into(session, Arrival).values(row).on_conflict_do_nothing(index_elements=[Arrival.key])
-        is_new = session.scalar(put.returning(Arrival.id)) is not None
-        wake(session)
-    return is_new
+        return session.scalar(put.returning(Arrival.id)) is not None
 
 
 def opened(vault: Vault, arrival: Arrival) -> bytes:
