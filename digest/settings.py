@@ -13,16 +13,8 @@ from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic_core.core_schema import ValidationInfo
 from tld import is_tld
 
 from digest.weeks import Calendar, Slot, parse_duration
@@ -403,6 +395,5 @@ class Settings(Section):
         for slug in value:
             if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", slug):
                 raise ValueError(f"the slug {slug!r} is not lower-case letters, digits and hyphens")
-        inbound = info.data.get("inbound", Inbound())
-        told = {"inbound_domain": inbound.domain}
+        told = {"inbound_domain": info.data.get("inbound", Inbound()).domain}
         return {slug: newsletter.model_copy(update={"slug": slug, **told}) for slug, newsletter in value.items()}
