@@ -17,12 +17,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from digest.settings import DatabasePart, Dkim, Fetch, Newsletter, Section, Settings, Smtp, Source, Web
+from digest.settings import DatabasePart, Dkim, Fetch, Inbound, Newsletter, Section, Settings, Smtp, Source, Web
 
 FILE_NAME = "digest.toml"
 PREFIX = "DIGEST_"
 NOT_SETTINGS = ("DIGEST_CONFIG", "DIGEST_USER_PASSWORD")
 """Where the file is, and what `digest users add` is given."""
+SECTIONS: dict[str, type[Section]] = {
+    "web": Web,
+    "smtp": Smtp,
+    "database": DatabasePart,
+    "fetch": Fetch,
+    "inbound": Inbound,
+}
+"""The tables of the file that stand by themselves."""
 
 
 class BadSettings(Exception):
@@ -75,6 +83,8 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
     }
     if settings.templates:
         update["templates"] = folder / settings.templates
+    if match := re.fullmatch(r"unix:([^/].*)", settings.inbound.listen or ""):
+        update["inbound"] = settings.inbound.model_copy(update={"listen": f"unix:{folder / match[1]}"})
     if match := re.fullmatch(r"sqlite:///([^/:].*)", settings.database.url):
         update["database"] = DatabasePart(url=f"sqlite:///{folder / match[1]}")
     return settings.model_copy(update=update)
@@ -111,7 +121,7 @@ def _line(error: Any) -> str:
 
 
 def _nearest(loc: tuple[Any, ...]) -> str:
-    models: dict[str, type[Section]] = {"web": Web, "smtp": Smtp, "database": DatabasePart, "fetch": Fetch}
+    models = SECTIONS
     model: type[Section] = Settings
     if len(loc) > 1:
         inside = Source if "sources" in loc else Dkim if "dkim" in loc[2:] else Newsletter
@@ -161,7 +171,7 @@ def _place(key: str, data: dict[str, Any]) -> tuple[str, ...] | None:
     """Where in the file's tree a name of the environment belongs: `smtp_url` is `smtp.url`."""
     if key in ("keys", "templates"):
         return (key,)
-    for section, model in (("web", Web), ("smtp", Smtp), ("database", DatabasePart), ("fetch", Fetch)):
+    for section, model in SECTIONS.items():
         rest = key.removeprefix(f"{section}_")
         if rest != key and rest in model.model_fields:
             return (section, rest)

@@ -20,11 +20,11 @@ from sqlalchemy.orm import Session
 from subscribers.db import Database
 from subscribers.evenness import MOST_WRITTEN, make_up
 from subscribers.forms import Address, BadAddress, budget_form, mentions_address, parse_address
-from subscribers.letters import ALREADY_SUBSCRIBED, CONFIRM, LONGEST_MEMORY, Letter, Outbox, may_post
+from subscribers.letters import ALREADY_SUBSCRIBED, CONFIRM, LONGEST_MEMORY, Letter, Outbox, context_for, may_post
 from subscribers.lifecycle import Event, State, entered, step
 from subscribers.models import LetterMemory, Subscriber, Subscription, Suppression
 from subscribers.purging import CONFIRM_WITHIN, purge
-from subscribers.suppression import ASKED, add_suppression, end
+from subscribers.suppression import ASKED, add_suppression, can_come_back, end, lift, lock_person
 from subscribers.tokens import (
     Links,
     Purpose,
@@ -135,8 +135,10 @@ class Service:
         self._vault = vault
         self._outbox = outbox
 
-    def join(self, newsletter: str, address_text: str, now: dt.datetime) -> Joined | BadAddress:
-        """Somebody asks for a newsletter by the form. Whoever confirms later is mailed, nobody else.
+    def join(self, newsletter: str, address_text: str, now: dt.datetime, method: str = "form") -> Joined | BadAddress:
+        """Somebody asks for a newsletter. Whoever confirms later is mailed, nobody else.
+
+        By the form anybody may ask for any address; by mail (`letters.BY_MAIL`) its owner alone can.
 
         The answer is the same, and takes about as long, whether the address is new, waiting, confirmed or suppressed;
         what differs is whether a letter goes to it, and that its owner alone can see. Raises `UnknownNewsletter`.
@@ -148,7 +150,7 @@ class Service:
         self._vault.prepare()
         with self._database.write() as session:
             self._one_at_a_time(session, address)
-            written = self._answer_request(session, info, address, now)
+            written = self._answer_request(session, info, address, now, method)
             make_up(session, self._vault, MOST_WRITTEN - written, now)
             # Whether there is a letter or not: whoever could see the difference would know something.
             wake(session)
@@ -157,10 +159,12 @@ class Service:
     def confirm(self, token: str, now: dt.datetime) -> Outcome:
         """Somebody pressed the button of their confirmation page. Pressing twice is no mistake."""
         with self._database.write() as session:
+            lock_person(session, Subscription.confirm_hash == hash_token(token))
             subscription = session.scalar(_waiting_for(token, now).with_for_update())
             if subscription is None or not (state := step(subscription.state, Event.CONFIRMED)):
                 return Outcome.OLD_LINK
             if subscription.state is not state:
+                lift(session, subscription)
                 subscription.state = state
                 subscription.confirmed_at = now
                 subscription.left_at = subscription.left_reason = None
@@ -234,8 +238,8 @@ class Service:
         self._vault.prepare()
         with self._database.write() as session:
             self._one_at_a_time(session, address)
-            if self._is_suppressed(session, address):
-                return Refused("This address asked never to be mailed, or complained; it cannot be entered.")
+            if session.get(Suppression, self._vault.suppression_hash(address.identity)):
+                return Refused("This address asked never to be mailed, complained, or is gone; it cannot be entered.")
             return self._enter(session, info, address, evidence.strip(), now)
 
     def count(self, newsletter: str) -> dict[State, int]:
@@ -255,26 +259,32 @@ class Service:
             raise UnknownNewsletter(newsletter)
         return self.newsletters[newsletter]
 
-    def _answer_request(self, session: Session, info: NewsletterInfo, address: Address, now: dt.datetime) -> int:
+    def _answer_request(
+        self, session: Session, info: NewsletterInfo, address: Address, now: dt.datetime, method: str
+    ) -> int:
         """Post the one letter that this state and the budgets allow; without a letter nothing is stored at all.
 
         Everything is looked up before anything is decided, so that each request looks up the same. Returns how many
         rows were written, at most `MOST_WRITTEN`.
         """
-        is_suppressed = self._is_suppressed(session, address)
+        suppressed = session.get(Suppression, self._vault.suppression_hash(address.identity))
+        is_final = suppressed is not None and not can_come_back(suppressed.reason, method)
         subscriber = self._subscriber(session, address)
         subscription = self._subscription(session, subscriber, info.slug)
         state = step(subscription.state if subscription else None, Event.ASKED)
         kind = ALREADY_SUBSCRIBED if state is State.CONFIRMED else CONFIRM
-        if not self._is_within_budget(session, address, kind, now) or is_suppressed:
+        if not self._is_within_budget(session, address, kind, now) or is_final:
             return 0
         self._take_budget(session, address, kind, now)
         if subscription and state is State.CONFIRMED:
-            self._post(session, subscription, kind, {"manage_url": self.links.manage(subscription.public_id)}, now)
+            context = context_for(method, manage_url=self.links.manage(subscription.public_id))
+            self._post(session, subscription, kind, context, now)
             return MOST_WRITTEN - 2
         written = MOST_WRITTEN if subscriber is None else MOST_WRITTEN - 1
         subscriber = subscriber or self._new_subscriber(session, address, now)
+        subscriber.suppression_hash = self._vault.suppression_hash(address.identity)
         subscription = subscription or _new_subscription(session, subscriber, info)
+        subscription.method = method
         self._ask_to_confirm(session, subscription, info, address, now)
         return written
 
@@ -285,12 +295,12 @@ class Service:
         subscription.state = State.PENDING
         subscription.language = info.language
         subscription.requested_at = now
-        subscription.method = "form"
         subscription.confirm_hash = hash_token(token)
         subscription.confirm_until = now + CONFIRM_WITHIN
         subscription.evidence = json.dumps({"wording": info.wording_hash, "token": hash_token(token).hex()[:16]})
         hashes = self._vault.blind_index(address.identity), self._vault.suppression_hash(address.identity)
-        context = {"confirm_url": self.links.confirm(token), "never_url": self.links.never(*hashes)}
+        links = {"confirm_url": self.links.confirm(token), "never_url": self.links.never(*hashes)}
+        context = context_for(subscription.method, **links)
         self._post(session, subscription, CONFIRM, context, now)
 
     def _post(
@@ -354,9 +364,6 @@ class Service:
             return None
         leave = subscription_token(self.token_key, Purpose.LEAVE, public_id)
         return Held(self.newsletters[found.newsletter], found.state, leave)
-
-    def _is_suppressed(self, session: Session, address: Address) -> bool:
-        return session.get(Suppression, self._vault.suppression_hash(address.identity)) is not None
 
     def _is_within_budget(self, session: Session, address: Address, kind: str, now: dt.datetime) -> bool:
         key = self._vault.rate_key(budget_form(address.identity))

@@ -52,6 +52,12 @@ hostname = "digest.example.org"
 # allow_private = ["intranet.example.org"]
 interval = "1 h"
 
+# Bounces, complaints, and mail of those who leave (docs/inbound.md).
+# [inbound]
+# domain = "bounces.example.org"
+# listen = "127.0.0.1:8024"
+# authserv_id = "mx.example.org"
+
 [newsletters.watchdog]
 title = "Watchdog"
 description = "Human rights, civil society and press freedom, every Thursday."

@@ -1,0 +1,72 @@
+"""What comes in is sealed and stored before anybody is told that it was taken (O-55, N-31).
+
+Taking in needs no key that opens anything: a door may stand on the machine that faces the network. What was taken in is
+read later, by a process that has the private key.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import secrets
+
+from digest.inbound.notice import Ignored, Unreadable
+from digest.mail.changes import insert_into
+from digest.models import Arrival, ArrivalState
+from subscribers.db import Database
+from subscribers.vault import ARRIVAL, CannotOpen, Vault
+
+LARGEST = 1024 * 1024
+"""Octets of the largest thing that is taken in: a provider's notice (N-31). A mail may have less (N-11)."""
+MAIL = "mail"
+"""The source of what a mail server hands over."""
+
+
+def take_in(database: Database, vault: Vault, source: str, key: bytes, raw: bytes, now: dt.datetime) -> bool:
+    """Keep what came in, sealed; it is durable when this returns. True where it is new.
+
+    `key` names what makes it the same thing (an event's id, a message's octets and recipient): what comes twice is
+    kept once. Raises `sqlalchemy.exc.SQLAlchemyError` where it was not kept, and `ValueError` for what is too large.
+    """
+    if len(raw) > LARGEST:
+        raise ValueError(f"more than {LARGEST} octets are not taken in")
+    vault.prepare()
+    public_id = secrets.token_bytes(16)
+    row = {
+        "public_id": public_id,
+        "source": source,
+        "key": hashlib.sha256(source.encode() + b"\0" + key).digest(),
+        "arrived_at": now,
+        # One character an octet: the vault seals text, and what comes in may be of any encoding or none.
+        "sealed": vault.seal(raw.decode("latin-1"), ARRIVAL, public_id),
+        "state": ArrivalState.WAITING,
+        "outcome": "",
+    }
+    with database.write() as session:
+        put = insert_into(session, Arrival).values(row).on_conflict_do_nothing(index_elements=[Arrival.key])
+        return session.scalar(put.returning(Arrival.id)) is not None
+
+
+def opened(vault: Vault, arrival: Arrival) -> bytes:
+    """The octets that came in; its deferred column must be loaded. Raises `vault.CannotOpen`."""
+    if arrival.sealed is None:
+        raise CannotOpen("what came in was removed when it was done")
+    return vault.open(arrival.sealed, ARRIVAL, arrival.public_id).encode("latin-1")
+
+
+def finish(arrival: Arrival, outcome: str, now: dt.datetime) -> None:
+    """It is done: what came in is removed, and a sentence about it stays."""
+    arrival.state, arrival.outcome, arrival.settled_at, arrival.sealed = ArrivalState.DONE, outcome, now, None
+
+
+def keep(arrival: Arrival, why: str, now: dt.datetime) -> None:
+    """A person has to look at it; it stays sealed until they have, or until its time is over (O-55)."""
+    arrival.state, arrival.outcome, arrival.settled_at = ArrivalState.KEPT, why, now
+
+
+def settle(arrival: Arrival, said: Unreadable | Ignored, now: dt.datetime) -> None:
+    """What becomes of something that changes nothing."""
+    if isinstance(said, Unreadable):
+        keep(arrival, said.why, now)
+    else:
+        finish(arrival, said.why, now)
