@@ -15,14 +15,22 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from digest.settings import DatabasePart, Dkim, Fetch, Newsletter, Section, Settings, Smtp, Source, Web
+from digest.settings import DatabasePart, Dkim, Fetch, Newsletter, Settings, Smtp, Source, Web
+from digest.settings_hooks import Hooks
 
 FILE_NAME = "digest.toml"
 PREFIX = "DIGEST_"
 NOT_SETTINGS = ("DIGEST_CONFIG", "DIGEST_USER_PASSWORD")
 """Where the file is, and what `digest users add` is given."""
+SECTIONS: Mapping[str, type[BaseModel]] = {
+    "web": Web,
+    "smtp": Smtp,
+    "database": DatabasePart,
+    "fetch": Fetch,
+    "hooks": Hooks,
+}
 
 
 class BadSettings(Exception):
@@ -111,11 +119,10 @@ def _line(error: Any) -> str:
 
 
 def _nearest(loc: tuple[Any, ...]) -> str:
-    models: dict[str, type[Section]] = {"web": Web, "smtp": Smtp, "database": DatabasePart, "fetch": Fetch}
-    model: type[Section] = Settings
+    model: type[BaseModel] = Settings
     if len(loc) > 1:
         inside = Source if "sources" in loc else Dkim if "dkim" in loc[2:] else Newsletter
-        model = models.get(str(loc[0]), inside)
+        model = SECTIONS.get(str(loc[0]), inside)
     near = difflib.get_close_matches(str(loc[-1]), [name for name in model.model_fields if name != "slug"], 1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
@@ -161,7 +168,7 @@ def _place(key: str, data: dict[str, Any]) -> tuple[str, ...] | None:
     """Where in the file's tree a name of the environment belongs: `smtp_url` is `smtp.url`."""
     if key in ("keys", "templates"):
         return (key,)
-    for section, model in (("web", Web), ("smtp", Smtp), ("database", DatabasePart), ("fetch", Fetch)):
+    for section, model in SECTIONS.items():
         rest = key.removeprefix(f"{section}_")
         if rest != key and rest in model.model_fields:
             return (section, rest)

@@ -19,6 +19,7 @@ from digest.web.desk.sending import sending_routes
 from digest.web.door import Door, Doorkeeper, rule
 from digest.web.form import MOST_BYTES
 from digest.web.headers import on_every_response
+from digest.web.hooks import hook_routes
 from digest.web.ops import ops_routes
 from digest.web.parts import Parts
 from digest.web.problems import problem_handlers
@@ -47,7 +48,12 @@ def create_app(parts: Parts) -> Litestar:
         *proof_routes(parts),
         *report_routes(parts),
     ]
-    others: list[ControllerRouterHandler] = [*archive_routes(parts), *ops_routes(parts), _static(parts)]
+    others: list[ControllerRouterHandler] = [
+        *archive_routes(parts),
+        *ops_routes(parts),
+        *hook_routes(parts),
+        _static(parts),
+    ]
     everything = [public, *desk, *others]
     return Litestar(
         # One router around all: given one by one, the GET handler of a path that also has a POST would be registered
