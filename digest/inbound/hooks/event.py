@@ -12,30 +12,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from digest.inbound.notice import ByAddress, Notice, Sign, Who
+from digest.inbound.status import meaning
 
 AHEAD = 300
 """Seconds that a provider's clock may be ahead of ours."""
 _ADDRESS = re.compile(r"[^\s<>@\x00-\x1f\x7f]{1,64}@[^\s<>@\x00-\x1f\x7f]{1,255}")
-_STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)", re.ASCII)
-_EXACT = {
-    "5.1.2": (Sign.HARD, "host-unknown"),
-    # These two are about our own address (RFC 3463 §3.2).
-    "5.1.7": (Sign.POLICY, "blocked"),
-    "5.1.8": (Sign.POLICY, "blocked"),
-    "5.2.1": (Sign.SOFT, "suspended"),
-    "5.2.2": (Sign.SOFT, "mailbox-full"),
-    "5.2.3": (Sign.SOFT, "too-large"),
-    "5.3.4": (Sign.POLICY, "too-large"),
-    "5.4.4": (Sign.HARD, "host-unknown"),
-    "5.7.13": (Sign.SOFT, "suspended"),
-}
-_SUBJECTS = {
-    "4.7": (Sign.POLICY, "speeding"),
-    "5.1": (Sign.HARD, "user-unknown"),
-    "5.6": (Sign.POLICY, "content"),
-    "5.7": (Sign.POLICY, "blocked"),
-}
-_CLASSES = {"4": (Sign.SOFT, "delayed")}
+UNCLEAR = "unclear"
+"""The reason where nobody gives one; the same word as in `status`."""
+SUPPRESSED_THERE = "suppressed-there"
+"""The provider itself does not send to the address any more."""
+LEFT_THERE = "left-at-provider"
+COMPLAINT = "complaint"
 
 Identify = Callable[[Mapping[str, str]], Who | None]
 """Reads our own signed tokens in a message's header fields (names in lower case): whose copy it was, if any is good."""
@@ -127,24 +114,15 @@ def address(data: object, *names: str) -> ByAddress | None:
     return ByAddress(found) if _ADDRESS.fullmatch(found) else None
 
 
-def status_in(found: str) -> str:
-    """The first enhanced status code (RFC 3463 §2) in a reply, if any."""
-    match = _STATUS.search(found[:2000])
-    return match[1] if match else ""
+def weighed(sign: Sign, reason: str, who: Who, status: str, words: str) -> Notice:
+    """A notice of what a provider says, and of the code and the words of the other server that came with it.
 
-
-def weighed(sign: Sign, reason: str, status: str, who: Who) -> Notice:
-    """A notice of what a provider says, and of the status code that came with it.
-
-    The code can only make it milder: providers call a refusal of our text or our relay a hard bounce, too (N-22, S-22).
+    These can only make it milder: providers call a refusal of our text or our relay a hard bounce, too (N-22, S-22).
     """
-    known = _by_status(status)
-    if known and sign is Sign.HARD:
-        return Notice(known[0], who, status, known[1])
-    return Notice(sign, who, status, reason)
-
-
-def _by_status(status: str) -> tuple[Sign, str] | None:
-    """What an enhanced status code says by the table of S-22; none where it does not say whom it is about."""
-    subject = status.rpartition(".")[0]
-    return _EXACT.get(status) or _SUBJECTS.get(subject) or _CLASSES.get(status[:1])
+    if sign in (Sign.COMPLAINT, Sign.LEAVE):
+        return Notice(sign, who, reason=reason)
+    said = meaning(status, words)
+    is_clear = said.reason != UNCLEAR and reason != SUPPRESSED_THERE
+    if is_clear and (sign is Sign.HARD or (sign is said.sign and reason == UNCLEAR)):
+        return Notice(said.sign, who, said.status, said.reason)
+    return Notice(sign, who, said.status, reason)

@@ -6,6 +6,10 @@ import datetime as dt
 import hmac
 
 from digest.inbound.hooks.event import (
+    COMPLAINT,
+    LEFT_THERE,
+    SUPPRESSED_THERE,
+    UNCLEAR,
     BadPayload,
     Event,
     Identify,
@@ -16,7 +20,6 @@ from digest.inbound.hooks.event import (
     is_fresh,
     octets,
     parse,
-    status_in,
     text,
     weighed,
 )
@@ -40,14 +43,14 @@ _LONGEST_TOKEN = 200
 _FAILURES = {
     "bounce": (Sign.HARD, "user-unknown"),
     "hardfail": (Sign.HARD, "user-unknown"),
-    "suppress-bounce": (Sign.HARD, "suppressed-there"),
-    "suppress-complaint": (Sign.COMPLAINT, "complaint"),
-    "suppress-unsubscribe": (Sign.LEAVE, "left-at-provider"),
+    "suppress-bounce": (Sign.HARD, SUPPRESSED_THERE),
+    "suppress-complaint": (Sign.COMPLAINT, COMPLAINT),
+    "suppress-unsubscribe": (Sign.LEAVE, LEFT_THERE),
     "espblock": (Sign.POLICY, "blocked"),
     "blocked": (Sign.POLICY, "blocked"),
     "old": (Sign.SOFT, "expired"),
 }
-_OTHER_FAILURE = (Sign.SOFT, "unknown")
+_OTHER_FAILURE = (Sign.SOFT, UNCLEAR)
 
 
 def verify(raw: bytes, hooks: Hooks, now: dt.datetime) -> Passed | Refused:
@@ -105,11 +108,11 @@ def _header(event: object) -> dict[str, str]:
 
 def _notice(kind: str, event: object, who: Who) -> Notice:
     if kind == "complained":
-        return Notice(Sign.COMPLAINT, who, reason="complaint")
+        return Notice(Sign.COMPLAINT, who, reason=COMPLAINT)
     if kind == "unsubscribed":
-        return Notice(Sign.LEAVE, who, reason="left-at-provider")
+        return Notice(Sign.LEAVE, who, reason=LEFT_THERE)
     sign, reason = _FAILURES.get(text(event, "reason"), _OTHER_FAILURE)
     if sign is Sign.HARD and text(event, "delivery-status", "bounce-type") == "soft":
         sign, reason = _OTHER_FAILURE
-    status = status_in(text(event, "delivery-status", "enhanced-code"))
-    return weighed(sign, reason, status or status_in(text(event, "delivery-status", "message")), who)
+    status, words = text(event, "delivery-status", "enhanced-code"), text(event, "delivery-status", "message")
+    return weighed(sign, reason, who, status, words)

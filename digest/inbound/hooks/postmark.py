@@ -11,6 +11,9 @@ import ipaddress
 from collections.abc import Mapping
 
 from digest.inbound.hooks.event import (
+    COMPLAINT,
+    LEFT_THERE,
+    UNCLEAR,
     BadPayload,
     Event,
     Identify,
@@ -21,7 +24,6 @@ from digest.inbound.hooks.event import (
     octets,
     parse,
     rows,
-    status_in,
     text,
     weighed,
 )
@@ -46,18 +48,18 @@ _NOTHING = frozenset(
 _BOUNCES = {
     "HardBounce": (Sign.HARD, "user-unknown"),
     "BadEmailAddress": (Sign.HARD, "user-unknown"),
-    "SoftBounce": (Sign.SOFT, "delayed"),
-    "DnsError": (Sign.SOFT, "host-unknown"),
-    "Unknown": (Sign.SOFT, "unknown"),
+    "SoftBounce": (Sign.SOFT, UNCLEAR),
+    "DnsError": (Sign.SOFT, "host-not-found"),
+    "Unknown": (Sign.SOFT, UNCLEAR),
     "Blocked": (Sign.POLICY, "blocked"),
     "SpamNotification": (Sign.POLICY, "spam"),
     "VirusNotification": (Sign.POLICY, "content"),
-    "DMARCPolicy": (Sign.POLICY, "blocked"),
+    "DMARCPolicy": (Sign.POLICY, "not-authenticated"),
     "SMTPApiError": (Sign.POLICY, "blocked"),
-    "SpamComplaint": (Sign.COMPLAINT, "complaint"),
-    "Unsubscribe": (Sign.LEAVE, "left-at-provider"),
-    "ManuallyDeactivated": (Sign.LEAVE, "left-at-provider"),
-    "ManualSuppression": (Sign.LEAVE, "left-at-provider"),
+    "SpamComplaint": (Sign.COMPLAINT, COMPLAINT),
+    "Unsubscribe": (Sign.LEAVE, LEFT_THERE),
+    "ManuallyDeactivated": (Sign.LEAVE, LEFT_THERE),
+    "ManualSuppression": (Sign.LEAVE, LEFT_THERE),
 }
 
 
@@ -129,7 +131,7 @@ def _notices(kind: str, data: object, identify: Identify) -> list[Notice] | Unre
     who = identify(_header(data)) or address(data, "Email") or address(data, "Recipient")
     if who is None:
         return Unreadable("Postmark told of something and not of whom.")
-    return [weighed(*found, status_in(text(data, "Details")), who)]
+    return [weighed(*found, who, "", text(data, "Details"))]
 
 
 def _header(data: object) -> dict[str, str]:

@@ -16,6 +16,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from digest.inbound.hooks.event import (
+    COMPLAINT,
+    LEFT_THERE,
+    SUPPRESSED_THERE,
+    UNCLEAR,
     BadPayload,
     Event,
     Identify,
@@ -25,7 +29,6 @@ from digest.inbound.hooks.event import (
     is_fresh,
     octets,
     parse,
-    status_in,
     text,
     weighed,
 )
@@ -40,18 +43,18 @@ _DROPPED = frozenset(
 )
 _CLASSES = {
     "Invalid Address": (Sign.HARD, "user-unknown"),
-    "Mailbox Unavailable": (Sign.SOFT, "mailbox-full"),
-    "Technical Failure": (Sign.SOFT, "delayed"),
-    "Unclassified": (Sign.SOFT, "unknown"),
+    "Mailbox Unavailable": (Sign.SOFT, "mailbox-trouble"),
+    "Technical Failure": (Sign.SOFT, UNCLEAR),
+    "Unclassified": (Sign.SOFT, UNCLEAR),
     "Content": (Sign.POLICY, "content"),
     "Reputation": (Sign.POLICY, "blocked"),
-    "Frequency or Volume Too High": (Sign.POLICY, "speeding"),
+    "Frequency or Volume Too High": (Sign.POLICY, "too-fast"),
 }
 _DROPS = {
-    "bounced address": (Sign.HARD, "suppressed-there"),
+    "bounced address": (Sign.HARD, SUPPRESSED_THERE),
     "invalid": (Sign.HARD, "user-unknown"),
-    "unsubscribed address": (Sign.LEAVE, "left-at-provider"),
-    "spam reporting address": (Sign.COMPLAINT, "complaint"),
+    "unsubscribed address": (Sign.LEAVE, LEFT_THERE),
+    "spam reporting address": (Sign.COMPLAINT, COMPLAINT),
 }
 
 
@@ -93,7 +96,7 @@ def read(raw: bytes, identify: Identify) -> list[Notice] | Ignored | Unreadable:
     who = address(event, "email")
     if who is None:
         return Unreadable("SendGrid told of something and not of whom.")
-    return [weighed(*found, status_in(text(event, "status")) or status_in(text(event, "reason")), who)]
+    return [weighed(*found, who, text(event, "status"), text(event, "reason"))]
 
 
 def _found(event: object) -> tuple[Sign, str] | Ignored | Unreadable:
@@ -104,9 +107,9 @@ def _found(event: object) -> tuple[Sign, str] | Ignored | Unreadable:
             known = _DROPS.get(text(event, "reason").strip().lower())
             return known or Ignored("SendGrid sent something on to nobody, for a reason that is not the reader's.")
         case "spamreport":
-            return Sign.COMPLAINT, "complaint"
+            return Sign.COMPLAINT, COMPLAINT
         case "unsubscribe" | "group_unsubscribe":
-            return Sign.LEAVE, "left-at-provider"
+            return Sign.LEAVE, LEFT_THERE
         case kind if kind in _DROPPED:
             return Ignored("SendGrid told of something that changes nothing.")
         case _:

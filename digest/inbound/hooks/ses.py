@@ -7,13 +7,16 @@ The same records come in two dressings: as feedback notifications (`notification
 from __future__ import annotations
 
 from digest.inbound.hooks.event import (
+    COMPLAINT,
+    LEFT_THERE,
+    SUPPRESSED_THERE,
+    UNCLEAR,
     BadPayload,
     Identify,
     address,
     inside,
     parse,
     rows,
-    status_in,
     text,
     weighed,
 )
@@ -34,9 +37,9 @@ _DROPPED = frozenset(
 _GREETING = "Successfully validated SNS topic"
 """What SES writes, as plain text, into a topic that it is connected to."""
 _BOUNCES = {
-    ("Permanent", "UnsubscribedRecipient"): (Sign.LEAVE, "left-at-provider"),
-    ("Permanent", "Suppressed"): (Sign.HARD, "suppressed-there"),
-    ("Permanent", "OnAccountSuppressionList"): (Sign.HARD, "suppressed-there"),
+    ("Permanent", "UnsubscribedRecipient"): (Sign.LEAVE, LEFT_THERE),
+    ("Permanent", "Suppressed"): (Sign.HARD, SUPPRESSED_THERE),
+    ("Permanent", "OnAccountSuppressionList"): (Sign.HARD, SUPPRESSED_THERE),
     ("Transient", "MailboxFull"): (Sign.SOFT, "mailbox-full"),
     ("Transient", "MessageTooLarge"): (Sign.POLICY, "too-large"),
     ("Transient", "ContentRejected"): (Sign.POLICY, "content"),
@@ -45,8 +48,8 @@ _BOUNCES = {
 }
 _BOUNCES_IN_GENERAL = {
     "Permanent": (Sign.HARD, "user-unknown"),
-    "Transient": (Sign.SOFT, "delayed"),
-    "Undetermined": (Sign.SOFT, "unknown"),
+    "Transient": (Sign.SOFT, UNCLEAR),
+    "Undetermined": (Sign.SOFT, UNCLEAR),
 }
 
 
@@ -98,9 +101,8 @@ def _bounces(data: object, ours: Who | None) -> list[Notice] | Unreadable:
     notices = []
     for one in rows(data, "bounce", "bouncedRecipients"):
         who = ours or address(one, "emailAddress")
-        status = status_in(text(one, "status")) or status_in(text(one, "diagnosticCode"))
         if who:
-            notices.append(weighed(*found, status, who))
+            notices.append(weighed(*found, who, text(one, "status"), text(one, "diagnosticCode")))
     return list(dict.fromkeys(notices)) or Unreadable("SES told of a bounce and not of whose.")
 
 
@@ -111,7 +113,7 @@ def _complaint(data: object, ours: Who | None) -> list[Notice] | Ignored | Unrea
     # SES lists everybody who may have complained; a copy of ours has one reader, so more than one is a riddle.
     if ours is None and len(whose) != 1:
         return Unreadable("SES told of a complaint and not of whose.")
-    return [Notice(Sign.COMPLAINT, ours or whose[0], reason="complaint")]
+    return [Notice(Sign.COMPLAINT, ours or whose[0], reason=COMPLAINT)]
 
 
 def _subscription(data: object, ours: Who | None) -> list[Notice] | Ignored | Unreadable:
@@ -121,4 +123,4 @@ def _subscription(data: object, ours: Who | None) -> list[Notice] | Ignored | Un
     who = ours or (address({"to": to[0]}, "to") if isinstance(to, list) and len(to) == 1 else None)
     if who is None:
         return Unreadable("SES told that somebody left and not who.")
-    return [Notice(Sign.LEAVE, who, reason="left-at-provider")]
+    return [Notice(Sign.LEAVE, who, reason=LEFT_THERE)]
