@@ -17,20 +17,22 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from digest.settings import DatabasePart, Dkim, Fetch, Newsletter, Settings, Smtp, Source, Web
+from digest.settings import DatabasePart, Dkim, Fetch, Inbound, Newsletter, Settings, Smtp, Source, Web
 from digest.settings_hooks import Hooks
 
 FILE_NAME = "digest.toml"
 PREFIX = "DIGEST_"
 NOT_SETTINGS = ("DIGEST_CONFIG", "DIGEST_USER_PASSWORD")
 """Where the file is, and what `digest users add` is given."""
-SECTIONS: Mapping[str, type[BaseModel]] = {
+SECTIONS: dict[str, type[BaseModel]] = {
     "web": Web,
     "smtp": Smtp,
     "database": DatabasePart,
     "fetch": Fetch,
+    "inbound": Inbound,
     "hooks": Hooks,
 }
+"""The tables of the file that stand by themselves."""
 
 
 class BadSettings(Exception):
@@ -83,6 +85,8 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
     }
     if settings.templates:
         update["templates"] = folder / settings.templates
+    if match := re.fullmatch(r"unix:([^/].*)", settings.inbound.listen or ""):
+        update["inbound"] = settings.inbound.model_copy(update={"listen": f"unix:{folder / match[1]}"})
     if match := re.fullmatch(r"sqlite:///([^/:].*)", settings.database.url):
         update["database"] = DatabasePart(url=f"sqlite:///{folder / match[1]}")
     return settings.model_copy(update=update)

@@ -364,13 +364,19 @@ class Bounce(Base):
     """What a notice said of a reader's mailbox: what the policy of N-20 to N-22 counts."""
 
     __tablename__ = "bounces"
-    __table_args__ = (sa.Index("ix_bounces_subscriber", "subscriber_id", "at"), sa.Index("ix_bounces_at", "at"))
+    __table_args__ = (
+        sa.Index("ix_bounces_subscriber", "subscriber_id", "at"),
+        sa.Index("ix_bounces_at", "at"),
+        sa.Index("ix_bounces_delivery", "delivery_id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     # No foreign key: an erased person's rows stay as counts, without a person to point at.
     subscriber_id: Mapped[int | None]
     newsletter: Mapped[str] = mapped_column(sa.String(40), default="")
     issue_id: Mapped[int | None]
+    delivery_id: Mapped[int | None]
+    """The copy that came back, where that is known; a copy counts once."""
     at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
     sign: Mapped[str] = mapped_column(sa.String(12))
     """`hard`, `soft`, `policy` or `complaint`."""

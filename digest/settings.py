@@ -13,7 +13,16 @@ from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from tld import is_tld
 
 from digest.settings_hooks import Hooks
@@ -193,6 +202,8 @@ class Newsletter(Section):
     """Hosts that pictures may come from besides the sources' own sites: a newsroom's picture server (F-40)."""
     max_items: int = Field(default=25, ge=1, le=40)
     dkim: Dkim | None = None
+    inbound_domain: DnsName | None = None
+    """Where its bounces and the mail of those who leave come back to; it is set for all by `[inbound] domain`."""
 
     @field_validator("language")
     @classmethod
@@ -350,9 +361,33 @@ class Fetch(Section):
     """Seconds for one whole answer."""
 
 
+class Inbound(Section):
+    """Mail that comes in: bounces, complaints, and people who leave or subscribe by mail (docs/inbound.md)."""
+
+    domain: DnsName | None = None
+    """Mail to it is handed to us by a mail server. Issues and letters then leave with a return path of their own in it,
+    so that a bounce tells whose copy it is (N-01)."""
+    listen: str | None = None
+    """Where the mail server hands mail over by LMTP (RFC 2033): `127.0.0.1:8024`, or `unix:/run/digest/lmtp`."""
+    authserv_id: str | None = Field(default=None, pattern=r"^[!-~]+$", max_length=255)
+    """The name by which our own mail server says whether a mail is authenticated (RFC 8601 §2.5)."""
+
+    @field_validator("listen")
+    @classmethod
+    def _on_this_machine(cls, value: str | None) -> str | None:
+        if value is None or re.fullmatch("unix:.+", value):
+            return value
+        match = re.fullmatch(r"(127\.0\.0\.1|localhost|\[::1\]):([0-9]{1,5})", value)
+        if match is None or int(match[2]) > 65535:  # noqa: PLR2004 -- ports are 16 bits.
+            raise ValueError("it is not on this machine; write it like '127.0.0.1:8024' or 'unix:/run/digest/lmtp'")
+        return value
+
+
 class Settings(Section):
     """All that can be set, checked. Relative paths are relative to the folder of `digest.toml`."""
 
+    # Before the newsletters, which are told its domain.
+    inbound: Inbound = Inbound()
     newsletters: dict[str, Newsletter] = Field(min_length=1)
     web: Web = Web()
     smtp: Smtp = Smtp()
@@ -366,8 +401,10 @@ class Settings(Section):
 
     @field_validator("newsletters")
     @classmethod
-    def _slugs(cls, value: dict[str, Newsletter]) -> dict[str, Newsletter]:
+    def _slugs(cls, value: dict[str, Newsletter], info: ValidationInfo) -> dict[str, Newsletter]:
         for slug in value:
             if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", slug):
                 raise ValueError(f"the slug {slug!r} is not lower-case letters, digits and hyphens")
-        return {slug: newsletter.model_copy(update={"slug": slug}) for slug, newsletter in value.items()}
+        inbound = info.data.get("inbound", Inbound())
+        told = {"inbound_domain": inbound.domain}
+        return {slug: newsletter.model_copy(update={"slug": slug, **told}) for slug, newsletter in value.items()}

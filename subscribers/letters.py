@@ -13,6 +13,8 @@ CONFIRM = "confirm"
 """Context: `confirm_url`, `never_url`."""
 ALREADY_SUBSCRIBED = "already-subscribed"
 """Context: `manage_url`."""
+ANSWERS_MAIL = "answers_mail"
+"""In the context of a letter that answers somebody's mail, and so says that it does (F-33); its templates ignore it."""
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ class Event(enum.StrEnum):
     """An operator entered it by hand, with the evidence why no confirmation is needed."""
     SUPPRESSED = "suppressed"
     """The mailbox is gone, or its owner complained: nothing goes there any more (N-12, N-20)."""
+    TAKEN_BACK = "taken-back"
+    """That the mailbox is gone was its provider's mistake: the suppression for it is undone (N-20)."""
     LAPSED = "lapsed"
     """Nobody confirmed in time, and they had left before: so it is as it was. (New ones are deleted, O-25.)"""
 
@@ -51,6 +53,7 @@ STEPS: dict[tuple[State | None, Event], State] = {
     (State.PENDING, Event.SUPPRESSED): State.LEFT,
     (State.CONFIRMED, Event.SUPPRESSED): State.LEFT,
     (State.LEFT, Event.SUPPRESSED): State.LEFT,
+    (State.LEFT, Event.TAKEN_BACK): State.CONFIRMED,
     (State.PENDING, Event.LAPSED): State.LEFT,
     (None, Event.ENTERED): State.CONFIRMED,
     (State.PENDING, Event.ENTERED): State.CONFIRMED,

@@ -20,11 +20,11 @@ from sqlalchemy.orm import Session
 from subscribers.db import Database
 from subscribers.evenness import MOST_WRITTEN, make_up
 from subscribers.forms import Address, BadAddress, budget_form, mentions_address, parse_address
-from subscribers.letters import ALREADY_SUBSCRIBED, CONFIRM, LONGEST_MEMORY, Letter, Outbox, may_post
+from subscribers.letters import ALREADY_SUBSCRIBED, ANSWERS_MAIL, CONFIRM, LONGEST_MEMORY, Letter, Outbox, may_post
 from subscribers.lifecycle import Event, State, step
 from subscribers.models import LetterMemory, Subscriber, Subscription, Suppression
 from subscribers.purging import CONFIRM_WITHIN, purge
-from subscribers.suppression import ASKED, add_suppression, end
+from subscribers.suppression import ASKED, BY_FORM, BY_MAIL, add_suppression, can_come_back, end, lift, lock_person
 from subscribers.tokens import (
     Links,
     Purpose,
@@ -126,8 +126,10 @@ class Service:
         self._vault = vault
         self._outbox = outbox
 
-    def join(self, newsletter: str, address_text: str, now: dt.datetime) -> Joined | BadAddress:
-        """Somebody asks for a newsletter by the form. Whoever confirms later is mailed, nobody else.
+    def join(self, newsletter: str, address_text: str, now: dt.datetime, method: str = BY_FORM) -> Joined | BadAddress:
+        """Somebody asks for a newsletter. Whoever confirms later is mailed, nobody else.
+
+        `method` says how: by the form anybody may ask for any address, by mail (`BY_MAIL`) its owner alone can.
 
         The answer is the same, and takes about as long, whether the address is new, waiting, confirmed or suppressed;
         what differs is whether a letter goes to it, and that its owner alone can see. Raises `UnknownNewsletter`.
@@ -139,7 +141,7 @@ class Service:
         self._vault.prepare()
         with self._database.write() as session:
             self._one_at_a_time(session, address)
-            written = self._answer_request(session, info, address, now)
+            written = self._answer_request(session, info, address, now, method)
             make_up(session, self._vault, MOST_WRITTEN - written, now)
             # Whether there is a letter or not: whoever could see the difference would know something.
             wake(session)
@@ -148,10 +150,12 @@ class Service:
     def confirm(self, token: str, now: dt.datetime) -> Outcome:
         """Somebody pressed the button of their confirmation page. Pressing twice is no mistake."""
         with self._database.write() as session:
+            lock_person(session, Subscription.confirm_hash == hash_token(token))
             subscription = session.scalar(_waiting_for(token, now).with_for_update())
             if subscription is None or not (state := step(subscription.state, Event.CONFIRMED)):
                 return Outcome.OLD_LINK
             if subscription.state is not state:
+                lift(session, subscription)
                 subscription.state = state
                 subscription.confirmed_at = now
                 subscription.left_at = subscription.left_reason = None
@@ -245,18 +249,21 @@ class Service:
             raise UnknownNewsletter(newsletter)
         return self.newsletters[newsletter]
 
-    def _answer_request(self, session: Session, info: NewsletterInfo, address: Address, now: dt.datetime) -> int:
+    def _answer_request(
+        self, session: Session, info: NewsletterInfo, address: Address, now: dt.datetime, method: str
+    ) -> int:
         """Post the one letter that this state and the budgets allow; without a letter nothing is stored at all.
 
         Everything is looked up before anything is decided, so that each request looks up the same. Returns how many
         rows were written, at most `MOST_WRITTEN`.
         """
-        is_suppressed = self._is_suppressed(session, address)
+        suppressed = session.get(Suppression, self._vault.suppression_hash(address.identity))
+        is_final = suppressed is not None and not can_come_back(suppressed.reason, method)
         subscriber = self._subscriber(session, address)
         subscription = self._subscription(session, subscriber, info.slug)
         state = step(subscription.state if subscription else None, Event.ASKED)
         kind = ALREADY_SUBSCRIBED if state is State.CONFIRMED else CONFIRM
-        if not self._is_within_budget(session, address, kind, now) or is_suppressed:
+        if not self._is_within_budget(session, address, kind, now) or is_final:
             return 0
         self._take_budget(session, address, kind, now)
         if subscription and state is State.CONFIRMED:
@@ -264,7 +271,9 @@ class Service:
             return MOST_WRITTEN - 2
         written = MOST_WRITTEN if subscriber is None else MOST_WRITTEN - 1
         subscriber = subscriber or self._new_subscriber(session, address, now)
+        subscriber.suppression_hash = self._vault.suppression_hash(address.identity)
         subscription = subscription or _new_subscription(session, subscriber, info)
+        subscription.method = method
         self._ask_to_confirm(session, subscription, info, address, now)
         return written
 
@@ -275,12 +284,13 @@ class Service:
         subscription.state = State.PENDING
         subscription.language = info.language
         subscription.requested_at = now
-        subscription.method = "form"
         subscription.confirm_hash = hash_token(token)
         subscription.confirm_until = now + CONFIRM_WITHIN
         subscription.evidence = json.dumps({"wording": info.wording_hash, "token": hash_token(token).hex()[:16]})
         hashes = self._vault.blind_index(address.identity), self._vault.suppression_hash(address.identity)
         context = {"confirm_url": self.links.confirm(token), "never_url": self.links.never(*hashes)}
+        if subscription.method == BY_MAIL:
+            context[ANSWERS_MAIL] = "yes"
         self._post(session, subscription, CONFIRM, context, now)
 
     def _post(

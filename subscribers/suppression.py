@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -17,6 +18,9 @@ COMPLAINT = "complaint"
 BOUNCE = "bounce"
 HAND = "hand"
 """Why an address is on the list."""
+BY_FORM = "form"
+BY_MAIL = "mail"
+"""How somebody asked for a newsletter: by the form, or by a mail that is known to come from their own address."""
 
 
 def suppress(session: Session, vault: Vault, subscriber_id: int, reason: str, now: dt.datetime) -> bool:
@@ -42,6 +46,49 @@ def add_suppression(session: Session, address_hash: bytes, reason: str, now: dt.
         session.add(Suppression(address_hash=address_hash, reason=reason, month=f"{now:%Y-%m}"))
     elif there.reason == BOUNCE and reason != BOUNCE:
         there.reason, there.month = reason, f"{now:%Y-%m}"
+
+
+def lock_person(session: Session, which: sa.ColumnElement[bool]) -> None:
+    """Lock the person of a subscription before it, as `suppress` does: two that lock in turn would wait for ever."""
+    owner = sa.exists().where(Subscription.subscriber_id == Subscriber.id, which)
+    session.scalar(sa.select(Subscriber.id).where(owner).with_for_update())
+
+
+def can_come_back(reason: str, method: str) -> bool:
+    """Whether somebody on the list may be sent the letter whose button takes them off it (N-23).
+
+    A mailbox that was gone may be there again. Whoever complained, or asked never to be mailed, gets no letter because
+    a stranger typed their address (O-21): they have to ask from it themselves.
+    """
+    return reason == BOUNCE or method == BY_MAIL
+
+
+def lift(session: Session, subscription: Subscription) -> None:
+    """Take a person off the list who has just confirmed, where they may come back in the way that they asked by."""
+    _remove(session, subscription, lambda reason: can_come_back(reason, subscription.method))
+
+
+def _remove(session: Session, subscription: Subscription, may: Callable[[str], bool]) -> None:
+    person = session.get_one(Subscriber, subscription.subscriber_id)
+    found = session.get(Suppression, person.suppression_hash) if person.suppression_hash else None
+    if found is not None and may(found.reason):
+        session.delete(found)
+
+
+def take_back(session: Session, subscriber_id: int, at: dt.datetime) -> None:
+    """Undo a suppression for a bounce that was made at that instant: it was the domain's mistake (N-20).
+
+    Only what that very step has ended is confirmed again; what its owner has done before or since stays.
+    """
+    theirs = Subscription.subscriber_id == subscriber_id
+    lock_person(session, theirs)
+    ended = (theirs, Subscription.left_reason == BOUNCE, Subscription.left_at == at)
+    for subscription in session.scalars(sa.select(Subscription).where(*ended).with_for_update()):
+        state = step(subscription.state, Event.TAKEN_BACK)
+        if state and subscription.confirmed_at and subscription.confirmed_at >= subscription.requested_at:
+            subscription.state = state
+            subscription.left_at = subscription.left_reason = None
+            _remove(session, subscription, lambda reason: reason == BOUNCE)
 
 
 def end(subscription: Subscription, event: Event, now: dt.datetime, reason: str | None = None) -> None:

@@ -95,11 +95,17 @@ def issue_mailing(
 
 
 def letter_mailing(
-    newsletter: Newsletter, rendered: Rendered, links: Links, *, made_at: dt.datetime, signer: Signer | None = None
+    newsletter: Newsletter,
+    rendered: Rendered,
+    links: Links,
+    *,
+    made_at: dt.datetime,
+    signer: Signer | None = None,
+    is_reply: bool = False,
 ) -> Mailing:
-    """A letter to one person, signed where there is a signer. Raises `NotSendable`."""
+    """A letter to one person, signed where there is a signer. `is_reply`: it answers a mail. Raises `NotSendable`."""
     with _sendable():
-        headers = letter_headers(newsletter, subject=rendered.subject, made_at=made_at)
+        headers = letter_headers(newsletter, subject=rendered.subject, made_at=made_at, is_reply=is_reply)
     return _mailing(newsletter, rendered, links, headers, (), signer)
 
 

@@ -8,6 +8,7 @@ import unicodedata
 from email.header import Header
 from email.utils import format_datetime
 
+from digest.mail.verp import leave_mailbox
 from digest.mail.wire import Segments, Slot
 from digest.settings import Mailbox, Newsletter
 
@@ -80,7 +81,7 @@ def issue_headers(
     newsletter: Newsletter, *, subject: str, base_url: str, week: str, made_at: dt.datetime, by_hand: bool
 ) -> list[tuple[str, bytes | Segments]]:
     """The headers of an issue (F-20 to F-36). `by_hand`: whether an editor acted on it (F-33)."""
-    mailto = f"<mailto:{newsletter.sender.address}?subject=unsubscribe%20".encode("ascii")
+    mailto = f"<mailto:{leave_mailbox(newsletter)}?subject=unsubscribe%20".encode("ascii")
     fields: list[tuple[str, bytes | Segments]] = [
         ("From", mailbox("From", newsletter.sender)),
         ("To", (Slot("to"),)),
@@ -101,14 +102,19 @@ def issue_headers(
     return fields if by_hand else [*fields, ("Auto-Submitted", b"auto-generated")]
 
 
-def letter_headers(newsletter: Newsletter, *, subject: str, made_at: dt.datetime) -> list[tuple[str, bytes | Segments]]:
-    """The headers of a letter that answers somebody's act: nothing to unsubscribe from, so no List-* (F-23)."""
+def letter_headers(
+    newsletter: Newsletter, *, subject: str, made_at: dt.datetime, is_reply: bool = False
+) -> list[tuple[str, bytes | Segments]]:
+    """The headers of a letter that answers somebody's act: nothing to unsubscribe from, so no List-* (F-23).
+
+    `is_reply`: that act was a mail, and not a form (F-33).
+    """
     return [
         ("From", mailbox("From", newsletter.sender)),
         ("To", (Slot("to"),)),
         ("Subject", unstructured("Subject", subject)),
         ("Date", date(made_at)),
         ("Message-ID", (Slot("message_id"),)),
-        ("Auto-Submitted", b"auto-generated"),
+        ("Auto-Submitted", b"auto-replied" if is_reply else b"auto-generated"),
         ("X-Auto-Response-Suppress", b"OOF, AutoReply"),
     ]

@@ -20,6 +20,7 @@ from digest.mail.render import Rendered
 from digest.mail.replies import Outcome
 from digest.mail.slices import Slice
 from digest.mail.smtp import Envelope
+from digest.mail.verp import return_path
 from digest.mail.work import BAD_DOMAIN, THESE, Batches, Copy, Gate, envelope_address
 from digest.models import Delivery, DeliveryState, Issue, IssueState
 from digest.settings import Newsletter
@@ -115,7 +116,7 @@ class IssueWork(Batches):
             delivery_id,
             attempts,
             provider_of(address),
-            Envelope(self._newsletter.sender.address, address, mailing.size, delivery.hex()),
+            Envelope(return_path(self._newsletter, mailing.links.key, delivery), address, mailing.size, delivery.hex()),
             mailing.copy(address, delivery, subscription),
         )
 

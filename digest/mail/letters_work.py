@@ -20,14 +20,17 @@ from digest.mail.providers import provider_of
 from digest.mail.render import BadTemplate, Rendered, Renderer
 from digest.mail.replies import Outcome, Scope
 from digest.mail.smtp import Envelope
+from digest.mail.verp import return_path
 from digest.mail.work import BAD_DOMAIN, THESE, Batches, Copy, Gate, envelope_address
 from digest.models import Delivery, DeliveryState, User
 from digest.settings import Newsletter
 from subscribers.db import Database
 from subscribers.forms import Address, parse_address
-from subscribers.models import Suppression
+from subscribers.letters import ANSWERS_MAIL, CONFIRM
+from subscribers.models import Subscription, Suppression
 from subscribers.purging import CONFIRM_WITHIN
 from subscribers.roll import address_of
+from subscribers.suppression import can_come_back
 from subscribers.tokens import Links
 from subscribers.vault import DELIVERY_CONTEXT, USER_ADDRESS, CannotOpen, Vault, WrongKeys
 
@@ -109,7 +112,12 @@ class LettersWork(Batches):
             delivery.id,
             delivery.attempts,
             provider_of(address),
-            Envelope(newsletter.sender.address, address, mailing.size, delivery.public_id.hex()),
+            Envelope(
+                return_path(newsletter, self._links.key, delivery.public_id),
+                address,
+                mailing.size,
+                delivery.public_id.hex(),
+            ),
             mailing.copy(address, delivery.public_id, NOBODY),
         )
 
@@ -138,7 +146,14 @@ class LettersWork(Batches):
                 **said,
             },
         )
-        return letter_mailing(newsletter, rendered, self._links, made_at=delivery.created_at, signer=signer)
+        return letter_mailing(
+            newsletter,
+            rendered,
+            self._links,
+            made_at=delivery.created_at,
+            signer=signer,
+            is_reply=ANSWERS_MAIL in said,
+        )
 
     def _recipient(self, session: Session, delivery: Delivery) -> str | None:
         if delivery.user_id is not None:
@@ -148,10 +163,15 @@ class LettersWork(Batches):
         if delivery.subscriber_id is None:
             return None
         address = address_of(session, self._vault, delivery.subscriber_id)
-        return None if address is None or self._is_suppressed(session, address) else address
+        return None if address is None or self._is_suppressed(session, delivery, address) else address
 
-    def _is_suppressed(self, session: Session, address: str) -> bool:
+    def _is_suppressed(self, session: Session, delivery: Delivery, address: str) -> bool:
         parsed = parse_address(address)
         if not isinstance(parsed, Address):
             return True
-        return session.get(Suppression, self._vault.suppression_hash(parsed.identity)) is not None
+        found = session.get(Suppression, self._vault.suppression_hash(parsed.identity))
+        if found is None or delivery.letter != CONFIRM:
+            return found is not None
+        # The letter that asks whether they want to come back is the one way to (N-23).
+        asked = sa.select(Subscription.method).where(Subscription.id == delivery.subscription_id)
+        return not can_come_back(found.reason, session.scalar(asked) or "")

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digest.inbound.hooks import read
-from digest.inbound.notice import ByAddress, ByDelivery, Ignored, Notice, Sign, Unreadable, Who
+from digest.inbound.hooks import read, readers
+from digest.inbound.notice import ByAddress, ByDelivery, BySubscription, Ignored, Notice, Sign, Unreadable, Who
+from digest.mail.verp import verp_token
+from subscribers.tokens import Links
 from tests.inbound import providers
 from tests.inbound.providers import READER
 
@@ -114,6 +116,26 @@ def test_a_token_of_ours_in_the_header_names_the_reader_better_than_an_address()
         assert [notice.who for notice in found] == [ByDelivery(b"d" * 16)]
     assert seen[0]["list-unsubscribe"] == "<https://digest.example.org/u/x>"
     assert [header["return-path"] for header in seen] == ["digest@example.org"] * 3
+
+
+def test_the_inbox_finds_readers_by_our_tokens_and_else_by_the_address() -> None:
+    key, delivery, subscription = b"k" * 32, b"d" * 16, b"s" * 16
+    token = Links("https://digest.example.org", key).leave_token(subscription)
+    path = f"b.{verp_token(key, delivery)}@bounces.example.org"
+    fields = [{"name": "List-Unsubscribe", "value": f"<https://digest.example.org/u/{token}>, <mailto:x@example.org>"}]
+    event = providers.mailgun_failure(message="550 5.1.1 no")
+    event["envelope"]["sender"] = path.upper()
+    for key_of_ours, source, data, expected in (
+        (key, "ses", providers.ses_bounce(headers=fields), BySubscription(subscription)),
+        (key, "ses", providers.ses_bounce(headers=fields, source=f"<{path}>"), ByDelivery(delivery)),
+        (key, "mailgun", {"event-data": event}, ByDelivery(delivery)),
+        (b"x" * 32, "ses", providers.ses_bounce(headers=fields, source=path), ByAddress(READER)),
+        (b"x" * 32, "mailgun", {"event-data": event}, ByAddress(READER)),
+        (key, "ses", providers.ses_bounce(headers=[{"name": "List-Unsubscribe", "value": 7}]), ByAddress(READER)),
+    ):
+        found = readers(key_of_ours)[source](json.dumps(data).encode())
+        assert isinstance(found, list)
+        assert [notice.who for notice in found] == [expected]
 
 
 @pytest.mark.parametrize(
@@ -293,7 +315,7 @@ def test_no_payload_makes_a_reader_raise(data: st.DataObject) -> None:
     source = data.draw(st.sampled_from(PROVIDERS))
     sample = data.draw(st.sampled_from(SAMPLES[source]))
     changed = replaced(sample, data.draw(st.sampled_from(places(sample))), data.draw(VALUES))
-    found = read(source, json.dumps(changed).encode())
+    found = readers(b"k" * 32)[source](json.dumps(changed).encode())
     if isinstance(found, list):
         assert found
         assert all(isinstance(notice.who, ByAddress) and len(notice.status) <= 12 for notice in found)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from digest.inbound.hooks import mailgun, postmark, sendgrid, ses
 from digest.inbound.hooks.event import Identify
+from digest.inbound.hooks.tokens import by_tokens
 from digest.inbound.notice import Ignored, Notice, Unreadable
 
-__all__ = ["nobody", "read"]
+__all__ = ["nobody", "read", "readers"]
 
-_READERS: Mapping[str, Callable[[bytes, Identify], list[Notice] | Ignored | Unreadable]] = {
+Read = list[Notice] | Ignored | Unreadable
+
+_READERS: Mapping[str, Callable[[bytes, Identify], Read]] = {
     "ses": ses.read,
     "mailgun": mailgun.read,
     "postmark": postmark.read,
@@ -23,7 +27,7 @@ def nobody(header: Mapping[str, str]) -> None:
     del header
 
 
-def read(source: str, raw: bytes, identify: Identify = nobody) -> list[Notice] | Ignored | Unreadable:
+def read(source: str, raw: bytes, identify: Identify = nobody) -> Read:
     """What an arrival of a provider says. Pure, and never raises for what the octets hold.
 
     `identify` reads our own signed tokens in the header of the message that it is about, where the provider shows one:
@@ -33,3 +37,8 @@ def read(source: str, raw: bytes, identify: Identify = nobody) -> list[Notice] |
     if reader is None:
         return Unreadable("It came from a provider that is not known here.")
     return reader(raw, identify)
+
+
+def readers(key: bytes) -> dict[str, Callable[[bytes], Read]]:
+    """Who reads each provider's arrivals, for the inbox; `key` is that of links and return paths."""
+    return {source: partial(read, source, identify=by_tokens(key)) for source in _READERS}

@@ -1,0 +1,51 @@
+"""Complaints that mailbox providers pass on (RFC 5965, N-12). Pure."""
+
+from __future__ import annotations
+
+import re
+
+from digest.inbound.mime import Fields, Part, fields_of, value
+from digest.inbound.notice import ByDelivery, BySubscription, Ignored, Unreadable, Who
+from digest.mail.verp import read_return_path
+from subscribers.tokens import Purpose, read_subscription_token
+
+_TOKEN = re.compile(r"(?:/u/|unsubscribe(?:%20|\+|\s))([A-Za-z0-9_-]{43})(?![A-Za-z0-9_-])")
+_ANGLED = re.compile(r"<([^<>\s]{3,254})>")
+
+
+def is_feedback(mail: Part) -> bool:
+    """Whether a mail is a report of that kind."""
+    return bool(mail.of("message/feedback-report"))
+
+
+def read_complaint(mail: Part, key: bytes) -> Who | Ignored | Unreadable:
+    """Whose complaint it is; providers leave the address out, so a link or return path of ours has to be in it.
+
+    Whether it may be believed is the caller's to ask first.
+    """
+    report = fields_of(mail.of("message/feedback-report")[0].text)
+    kind = value(report, "feedback-type").strip().lower()
+    if kind == "not-spam":
+        return Ignored("a reader has said that an issue is not spam")
+    if kind != "abuse":
+        return Unreadable("a feedback report that is no complaint about spam")
+    return _who(report, _returned(mail), key) or Unreadable("a complaint without a link or return path of ours in it")
+
+
+def _returned(mail: Part) -> list[Fields]:
+    """The fields of the mail that somebody complained about."""
+    whole = [inner.fields for part in mail.of("message/rfc822", "message/global") for inner in part.parts]
+    return [*whole, *(fields_of(part.text) for part in mail.of("text/rfc822-headers"))]
+
+
+def _who(report: Fields, returned: list[Fields], key: bytes) -> Who | None:
+    paths = [value(report, "original-mail-from"), *(value(fields, "return-path") for fields in returned)]
+    for path in paths:
+        match = _ANGLED.search(path)
+        if (delivery := read_return_path(key, match[1] if match else path.strip())) is not None:
+            return ByDelivery(delivery)
+    for fields in returned:
+        for token in _TOKEN.findall(value(fields, "list-unsubscribe")):
+            if (subscription := read_subscription_token(key, Purpose.LEAVE, token)) is not None:
+                return BySubscription(subscription)
+    return None

@@ -1,0 +1,159 @@
+"""What has come in is read and carried out, one thing at a time, in the process that has the private key."""
+
+from __future__ import annotations
+
+import datetime as dt
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.orm import Session, undefer
+
+from digest.inbound import arrivals, policy
+from digest.inbound.applying import NOBODY, Applier, leave
+from digest.inbound.notice import Ignored, Notice, Unreadable
+from digest.inbound.reading import Ask, Said
+from digest.inbound.refusals import Refusals
+from digest.models import Arrival, ArrivalState, Bounce
+from subscribers.db import Database
+from subscribers.forms import Address, parse_address
+from subscribers.models import Subscriber
+from subscribers.service import Service
+from subscribers.suppression import BY_MAIL
+from subscribers.vault import CannotOpen, Vault, WrongKeys
+
+log = structlog.get_logger()
+
+BATCH = 50
+"""So many are read before others have their turn."""
+SWEEP_EVERY = dt.timedelta(minutes=1)
+KEEP = dt.timedelta(days=14)
+"""How long what came in is kept, and that something came (O-55)."""
+KEEP_BOUNCES = dt.timedelta(days=35)
+"""How long it is known that a copy came back: as long as that it was sent (O-55)."""
+
+Readers = Mapping[str, Callable[[bytes], Said]]
+"""Who reads what came in, by its source."""
+
+
+@dataclass
+class Inbox:
+    """Reads what came in. Any number of them may work on one database."""
+
+    database: Database
+    vault: Vault
+    service: Service
+    readers: Readers
+    applier: Applier = field(init=False)
+    refusals: Refusals = field(init=False)
+    _swept_at: dt.datetime | None = None
+
+    def __post_init__(self) -> None:
+        self.applier = Applier(self.vault)
+        self.refusals = Refusals(self.database, self.applier)
+
+    def step(self, now: dt.datetime) -> int:
+        """Read what waits, at most a batch of it; returns how much that was.
+
+        Raises what may be over by itself: the database is away, these are the wrong keys. Then nothing is lost.
+        """
+        if self._swept_at is None or now - self._swept_at >= SWEEP_EVERY:
+            self._swept_at = now
+            self.sweep(now)
+        self.applier.look_anew()
+        waiting = self._waiting()
+        for arrival in waiting:
+            self._one(arrival, now)
+        return len(waiting)
+
+    def sweep(self, now: dt.datetime) -> None:
+        """Gather what the relay refused, clear quarantined bounces that were not repeated, and delete what is old."""
+        self.refusals.sweep(now)
+        is_quarantined = Bounce.verdict == policy.Verdict.QUARANTINED.value
+        with self.database.write() as session:
+            cleared = sa.update(Bounce).where(is_quarantined, Bounce.at <= now - policy.QUARANTINE)
+            session.execute(cleared.values(verdict=policy.Verdict.CLEARED.value))
+            session.execute(sa.delete(Bounce).where(Bounce.at <= now - KEEP_BOUNCES))
+        if removed := purge(self.database, now):
+            log.info("what came in long ago is removed", count=removed)
+
+    def _waiting(self) -> list[Arrival]:
+        query = sa.select(Arrival).where(Arrival.state == ArrivalState.WAITING).order_by(Arrival.id).limit(BATCH)
+        with self.database.read() as session:
+            return list(session.scalars(query.options(undefer(Arrival.sealed))))
+
+    def _one(self, arrival: Arrival, now: dt.datetime) -> None:
+        try:
+            said = self._said(arrival)
+            if isinstance(said, Ask):
+                said = self._answer(said, now)
+            self._settle(arrival.id, said, now)
+        except (sa.exc.SQLAlchemyError, OSError, WrongKeys):
+            raise
+        except Exception as error:  # noqa: BLE001 -- one that fails must not keep the others back.
+            # Where it happened and of what kind, and not its words: they may be those of the mail.
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            fault = type(error).__name__
+            log.error("what came in cannot be read", arrival=arrival.id, fault=fault, at=f"{where.name}:{where.lineno}")
+            self._settle(arrival.id, Unreadable(f"a fault of ours ({fault}); the log says where"), now)
+
+    def _said(self, arrival: Arrival) -> Said:
+        reader = self.readers.get(arrival.source)
+        if reader is None:
+            return Unreadable(f"nobody here reads what comes from {arrival.source!r}")
+        try:
+            raw = arrivals.opened(self.vault, arrival)
+        except WrongKeys:
+            raise
+        except CannotOpen:
+            return Unreadable("what was stored is damaged")
+        return reader(raw)
+
+    def _answer(self, ask: Ask, now: dt.datetime) -> Ignored | Unreadable:
+        """Do what a person asked for by mail. Asked twice, as after a crash, it is done once: budgets see to that."""
+        address = parse_address(ask.address)
+        if not isinstance(address, Address):
+            return Unreadable("the sender's address is none that mail can be sent to")
+        if ask.joins and ask.newsletter:
+            self.service.join(ask.newsletter, ask.address, now, BY_MAIL)
+            return Ignored("somebody asked to subscribe")
+        index = self.vault.blind_index(address.identity)
+        with self.database.write() as session:
+            person = session.scalar(sa.select(Subscriber.id).where(Subscriber.blind_index == index))
+            if person is not None:
+                leave(session, person, now, newsletter=ask.newsletter)
+        return Ignored("somebody asked to leave")
+
+    def _settle(self, arrival_id: int, said: list[Notice] | Ignored | Unreadable, now: dt.datetime) -> None:
+        """Carry out what was said and close the arrival, in one transaction: after a crash it is all or nothing."""
+        mine = sa.select(Arrival).where(Arrival.id == arrival_id, Arrival.state == ArrivalState.WAITING)
+        with self.database.write() as session:
+            arrival = session.scalar(mine.with_for_update())
+            if arrival is None:
+                return
+            if isinstance(said, list):
+                outcome = self._apply(session, said, now)
+                arrivals.finish(arrival, outcome, now)
+            else:
+                arrivals.settle(arrival, said, now)
+
+    def _apply(self, session: Session, notices: list[Notice], now: dt.datetime) -> str:
+        outcomes = [_outcome(notice, self.applier.apply(session, notice, now)) for notice in notices]
+        return "; ".join(outcomes[:5]) + (f"; and {len(outcomes) - 5} more" if len(outcomes) > 5 else "")  # noqa: PLR2004
+
+
+def purge(database: Database, now: dt.datetime) -> int:
+    """Delete what came in long ago and is done or was kept (O-55); what nobody has read yet stays. Returns how many."""
+    old = (Arrival.state != ArrivalState.WAITING, Arrival.arrived_at <= now - KEEP)
+    with database.write() as session:
+        return cast("sa.CursorResult[Any]", session.execute(sa.delete(Arrival).where(*old))).rowcount
+
+
+def _outcome(notice: Notice, done: str) -> str:
+    if done == NOBODY:
+        return f"{notice.sign}: of nobody that is known any more"
+    what = " ".join(part for part in (notice.sign.value, notice.status, notice.reason) if part)
+    return f"{what}: {done}"
