@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,8 +16,10 @@ from hypothesis import strategies as st
 
 from digest.gather.answers import Failed
 from digest.inbound.hooks import mailgun, postmark, sendgrid, sns
-from digest.inbound.hooks.certificates import MOST, Certificates
+from digest.inbound.hooks.certificates import MOST, Certificates, guarded_fetch
 from digest.inbound.hooks.event import Passed, Refused
+from digest.settings import Fetch
+from tests.gather.conftest import Faults
 from tests.inbound import providers
 from tests.inbound.providers import NOW, TOPIC, hooks
 
@@ -235,6 +238,25 @@ def test_a_certificate_is_kept_no_longer_than_it_is_good() -> None:
     assert certificates.key("a")
     now[0] += dt.timedelta(hours=5)
     assert certificates.key("a") is None
+
+
+@pytest.fixture
+def faults() -> Iterator[Faults]:
+    """A web server on loopback."""
+    server = Faults()
+    yield server
+    server.close()
+
+
+def test_the_guarded_client_fetches_a_certificate_and_no_more_than_one_needs(faults: Faults) -> None:
+    fetch = guarded_fetch(Fetch(allow_private=("127.0.0.1",), delay=0))
+    pem = providers.certificate()
+    certificates = Certificates(fetch, lambda: NOW)
+    assert certificates.key(faults.says("/one.pem", pem, "binary/octet-stream")) == providers.rsa_key().public_key()
+    assert isinstance(fetch(faults.says("/large.pem", b"x" * 70_000, "text/plain")), Failed)
+    assert isinstance(fetch(faults.says("/gone.pem", status=404)), Failed)
+    assert certificates.key(faults.says("/two.pem", b"", "text/plain")) is None
+    assert isinstance(guarded_fetch(Fetch(delay=0))(faults.url + "/one.pem"), Failed)
 
 
 # --- Mailgun
