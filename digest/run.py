@@ -1,4 +1,4 @@
-"""The roles: web, scheduler and worker, each a process of its own or all in one (`digest up`)."""
+"""The roles: web, scheduler, worker and LMTP door, each a process of its own or all in one (`digest up`)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import structlog
 import uvicorn
 
+from digest.inbound import door as inbound
+from digest.inbound.door import listening
 from digest.schedule import make_scheduler
 from digest.web.app import create_app
 from digest.wiring import House
@@ -30,6 +32,7 @@ class Roles:
     web: bool = False
     scheduler: bool = False
     worker: bool = False
+    lmtp: bool = False
 
 
 class CannotListen(Exception):
@@ -89,18 +92,23 @@ async def serve(
     """Do what the roles say until SIGTERM or SIGINT; transactions under way are then finished (S-14).
 
     `door` is where the pages are served, as `listen` gives it; without one it is opened here, before anything starts.
-    Raises `CannotListen`.
+    Raises `CannotListen`, `CannotTakeMail`.
     """
     if roles.web and door is None:
         door = listen(house.settings.web.host, house.settings.web.port)
     stopping = stopping or asyncio.Event()
+    mail = None
     on_signals(stopping.set)
     async with contextlib.AsyncExitStack() as stack:
+        if roles.lmtp and (where := house.settings.inbound.listen):
+            mail = stack.enter_context(listening(where))
         if roles.scheduler:
             await stack.enter_async_context(_scheduler(house))
         async with asyncio.TaskGroup() as group:
             if roles.web and door:
                 group.create_task(_web(make_server(house), door, stopping))
+            if mail:
+                group.create_task(inbound.serve(mail, house.doorkeeper(), stopping))
             if roles.worker:
                 group.create_task(house.worker().run(stopping))
             await stopping.wait()

@@ -11,6 +11,11 @@ import structlog
 
 from digest import migrations
 from digest.gather.refresh import SourceReport, refresh
+from digest.inbound import arrivals
+from digest.inbound.door import Doorkeeper
+from digest.inbound.inbox import Inbox, Readers
+from digest.inbound.posted import unpacked
+from digest.inbound.reading import Reader
 from digest.issues.plan import Hands
 from digest.mail.dkim_keys import signers
 from digest.mail.outbox import LedgerOutbox
@@ -95,7 +100,18 @@ class House:
             self.settings.newsletters,
             signers(self.settings),
         )
-        return Worker(kit, Engine(self.database, self.settings.smtp, self.clock))
+        return Worker(kit, Engine(self.database, self.settings.smtp, self.clock), self.inbox())
+
+    def inbox(self) -> Inbox:
+        """What reads the mail and the notices that came in; it needs the private key."""
+        inbound = self.settings.inbound
+        mail = Reader(self.keys.token, self.settings.newsletters, inbound.authserv_id)
+        readers: Readers = {arrivals.MAIL: lambda raw: mail.read(unpacked(raw))}
+        return Inbox(self.database, self.vault, self.service, readers)
+
+    def doorkeeper(self) -> Doorkeeper:
+        """What takes mail in; it needs no private key."""
+        return Doorkeeper(self.database, self.vault, self.clock)
 
     def parts(self) -> Parts:
         """What the pages are given."""

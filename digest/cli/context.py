@@ -18,6 +18,7 @@ import typer
 from digest.cli.logs import set_up_logs
 from digest.cli.printing import say
 from digest.configuration import BadSettings, load
+from digest.inbound.door import CannotTakeMail
 from digest.issues.outcomes import Done, Refused
 from digest.mail.render import BadTemplate
 from digest.mail.render_words import BadWords
@@ -45,6 +46,7 @@ EXPECTED = (
     BadTemplate,
     BadWords,
     CannotListen,
+    CannotTakeMail,
     NeedsPrivateKey,
     WrongKeys,
 )
@@ -59,7 +61,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-ROLES = frozenset({"up", "web", "scheduler", "worker"})
+ROLES = frozenset({"up", "web", "scheduler", "worker", "lmtp"})
 """The commands that run until they are stopped: what they do by the way is written to their log."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]

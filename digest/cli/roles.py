@@ -18,8 +18,8 @@ from digest.wiring import build
 
 @app.command()
 def up() -> None:
-    """Run everything in this process: pages, schedule and sending."""
-    _serve(web=True, scheduler=True, worker=True)
+    """Run everything in this process: pages, schedule, sending, and the door for mail if [inbound] listen is set."""
+    _serve(web=True, scheduler=True, worker=True, lmtp=True)
 
 
 @app.command()
@@ -32,6 +32,14 @@ def web() -> None:
 def scheduler() -> None:
     """Run the schedule only: gather, draft, remind, and hand issues over to the workers at their hour."""
     _serve(scheduler=True)
+
+
+@app.command()
+def lmtp() -> None:
+    """Run the door only at which a mail server hands bounces over. The keys file may lack `private` here."""
+    if settings().inbound.listen is None:
+        raise Failed("There is nowhere to listen; set [inbound] listen (docs/inbound.md).")
+    _serve(lmtp=True)
 
 
 @app.command()
@@ -65,7 +73,7 @@ def _check_mail() -> None:
         raise Failed("This process cannot write mail correctly and does not start:\n  " + "\n  ".join(problems))
 
 
-def _serve(*, web: bool = False, scheduler: bool = False, worker: bool = False) -> None:
+def _serve(*, web: bool = False, scheduler: bool = False, worker: bool = False, lmtp: bool = False) -> None:
     found = settings()
     if worker:
         _check_mail()
@@ -77,7 +85,7 @@ def _serve(*, web: bool = False, scheduler: bool = False, worker: bool = False) 
             built.worker()
         if web:
             say(f"{found.web.base_url}/ (the form), /desk/ (for editors), /issues/ (the archive)")
-        asyncio.run(serve(built, Roles(web=web, scheduler=scheduler, worker=worker), door=door))
+        asyncio.run(serve(built, Roles(web=web, scheduler=scheduler, worker=worker, lmtp=lmtp), door=door))
 
 
 @app.command()

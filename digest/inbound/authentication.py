@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from email.utils import parseaddr
 
-from digest.inbound.mime import Fields, without_comments
+from digest.inbound.mime import Fields, addresses_in, without_comments, without_quotes
 from digest.settings import are_aligned
 
 _METHOD = re.compile(r"\s*(dkim|dmarc|spf)\s*(?:/\s*\d+\s*)?=\s*([a-z]+)", re.IGNORECASE)
@@ -17,8 +16,11 @@ def sender_of(fields: Fields) -> str:
     found = [value for name, value in fields if name == "from"]
     if len(found) != 1:
         return ""
-    address = parseaddr(found[0])[1]
-    return address if re.fullmatch(r"[^\s@<>,;]+@[^\s@<>,;]+", address) else ""
+    addresses = addresses_in(found[0])
+    rest = without_quotes(found[0]).replace(f"<{addresses[0]}>", "") if addresses else ""
+    # Two readers of an odd field may see two senders: one that could be read so is nobody's.
+    is_plain = len(addresses) == 1 and (rest.strip() == addresses[0] or not set(rest) & set("@,;<>"))
+    return addresses[0] if is_plain else ""
 
 
 def is_authentic(fields: Fields, authserv_id: str | None) -> bool:

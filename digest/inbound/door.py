@@ -44,9 +44,11 @@ class Doorkeeper:
     async def handle_DATA(self, server: object, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802 -- the library's.
         """Keep the mail for each of its recipients, then say so. A server that hears 451 hands it over again."""
         content = envelope.original_content or b""
+        # The library gives the null return path as it was written.
+        sender = (envelope.mail_from or "").removeprefix("<").removesuffix(">")
         for recipient in envelope.rcpt_tos:
             try:
-                await asyncio.to_thread(self.keep, Posted(content, recipient, envelope.mail_from or ""))
+                await asyncio.to_thread(self.keep, Posted(content, recipient, sender))
             except (sa.exc.SQLAlchemyError, OSError) as error:
                 log.error("a mail cannot be kept", why=type(error).__name__)
                 return NOT_NOW

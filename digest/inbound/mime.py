@@ -29,6 +29,9 @@ _BLANK_LINE = re.compile(rb"^\n|\n\n")
 _FIELD = re.compile(r"([!-9;-~]{1,76})[ \t]*:(.*)", re.DOTALL)
 _BOUNDARY = re.compile(r";\s*boundary\s*=\s*(?:\"([^\"]{1,200})\"|([^\s;\"]{1,200}))", re.IGNORECASE)
 _KIND = re.compile(r"\s*([a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60})", re.IGNORECASE)
+_QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"")
+_ANGLED = re.compile(r"<([^<>\s@]{1,64}@[^<>\s@]{1,255})>")
+_BARE = re.compile(r"(?<![^\s,;:])([^\s<>,;:()@\"]{1,64}@[^\s<>,;:()@\"]{1,255})")
 _COMMENT = re.compile(r"\([^()]*\)")
 
 
@@ -107,6 +110,20 @@ def without_comments(text: str) -> str:
     for _ in range(3):
         text = _COMMENT.sub(" ", text)
     return text
+
+
+def without_quotes(text: str) -> str:
+    """A structured field without what is quoted and what stands in brackets."""
+    return _QUOTED.sub(" ", without_comments(text[:HEAD]))
+
+
+def addresses_in(text: str) -> list[str]:
+    """The addresses in a field such as To. What is quoted or in brackets is nobody's.
+
+    The standard library's reader calls itself for every bracket.
+    """
+    plain = without_quotes(text)
+    return _ANGLED.findall(plain) or _BARE.findall(plain)
 
 
 def unencoded(text: str) -> str:

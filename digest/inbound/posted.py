@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 from dataclasses import dataclass, field
-from email.utils import getaddresses, parseaddr
 
 from digest.inbound import arrivals, mime
 from subscribers.db import Database
@@ -47,6 +46,7 @@ def unpacked(raw: bytes) -> Posted:
 def from_fields(octets: bytes) -> Posted:
     """A mail without an envelope: its own fields say where it went and where it came from."""
     mail = mime.parse(octets)
-    recipients = (address for name in _RECIPIENTS for _, address in getaddresses(mail.all(name)) if "@" in address)
+    recipients = (found for name in _RECIPIENTS for text in mail.all(name) for found in mime.addresses_in(text))
     paths = mail.all("return-path")
-    return Posted(octets, next(recipients, ""), parseaddr(paths[0])[1] if paths else None)
+    sender = next(iter(mime.addresses_in(paths[0])), "") if paths else None
+    return Posted(octets, next(recipients, ""), sender)

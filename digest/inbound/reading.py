@@ -47,7 +47,6 @@ class Reader:
     key: bytes = field(repr=False)
     """The key of links and return paths."""
     newsletters: Mapping[str, Newsletter]
-    domain: str | None = None
     authserv_id: str | None = None
 
     def read(self, posted: Posted) -> Said:

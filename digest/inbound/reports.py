@@ -19,6 +19,8 @@ NO_BOUNCE = ("delayed", "relayed", "delivered", "expanded")
 MILDEST_FIRST = (Sign.POLICY, Sign.SOFT, Sign.HARD)
 LOOKED_AT = 16 * 1024
 """Octets of a mail that the patterns for bounces without an RFC are tried on: they stand at its beginning."""
+MANY_PARTS = 20
+"""A bounce has four or five. The standard library's parser, which the patterns need, goes as deep as it is led."""
 _SENDERS = ("mailer-daemon", "postmaster", "mail delivery", "maildelivery", "mdaemon")
 # The library writes its findings to the log, and what it finds are addresses (O-53).
 logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL + 1)
@@ -75,8 +77,11 @@ def _mildest(found: list[Meaning], *, is_partial: bool) -> Meaning:
 
 def _by_vendor(mail: Part, raw: bytes) -> Meaning | Ignored | None:
     """What the library recognises; how grave it is our own table says, since the library calls everything permanent."""
+    beginning = raw[:LOOKED_AT]
+    if beginning.lower().count(b"content-type:") > MANY_PARTS:
+        return None
     try:
-        temporary, permanent = all_failures(message_from_bytes(raw[:LOOKED_AT]))
+        temporary, permanent = all_failures(message_from_bytes(beginning))
     except Exception:  # noqa: BLE001 -- it may raise anything on odd input (N-11); then it has recognised nothing.
         return None
     if permanent:

@@ -52,7 +52,7 @@ _NO = "(?:no such|unknown|invalid|nonexistent|unrouteable|unroutable|no mailbox|
 _WORDS: tuple[tuple[re.Pattern[str], Sign, str], ...] = tuple(
     (re.compile(words, re.IGNORECASE), sign, reason)
     for words, sign, reason in (
-        (r"\bspam|unsolicited|junk mail|\bbulk mail\b", Sign.POLICY, "spam"),
+        (r"\bspam(?!haus)|unsolicited|junk mail|\bbulk mail\b", Sign.POLICY, "spam"),
         (r"black ?list|block ?list|\bdnsbl|\brbl\b|spamhaus|barracuda|listed (?:in|at|on)\b", Sign.POLICY, "blocked"),
         (r"\bdmarc\b|\bspf\b|\bdkim\b|unauthenticated", Sign.POLICY, "not-authenticated"),
         (r"rate limit|too (?:fast|quickly|many (?:messages|connections))|throttl", Sign.POLICY, "too-fast"),

@@ -7,10 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from digest.inbound.inbox import Inbox
 from digest.mail.course import Run
 from digest.mail.send import Engine, Sender
 from digest.queue import jobs, local
-from digest.queue.sending import Kit, Sending
+from digest.queue.sending import Kit, Sending, sleep
+
+READ_EVERY = 2.0
+"""Seconds between two looks whether anything came in."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,29 @@ class Worker:
 
     kit: Kit
     engine: Engine
+    inbox: Inbox | None = None
+    """What reads bounces and other mail that came in, beside the sending."""
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Send whatever becomes due until `stopping` is set; what is under way is then finished."""
-        async with self._sending() as sending:
+        async with self._sending() as sending, asyncio.TaskGroup() as group:
             serve = local.serve if self.kit.database.is_sqlite else jobs.serve
-            await serve(sending, stopping)
+            group.create_task(serve(sending, stopping))
+            if self.inbox:
+                group.create_task(self._read(self.inbox, stopping))
+
+    async def _read(self, inbox: Inbox, stopping: asyncio.Event) -> None:
+        """Read what came in, a handful at a time, and look again every few seconds."""
+        found = 0
+
+        async def step() -> None:
+            nonlocal found
+            found = 0
+            found = await asyncio.to_thread(inbox.step, self.engine.clock())
+
+        while not stopping.is_set():
+            await local.guarded("inbound", step, stopping)
+            await sleep(0 if found else READ_EVERY, stopping)
 
     async def send_letters(self, stopping: asyncio.Event) -> Run | None:
         """Send the letters that are due now. None where there are none, or somebody else is at it."""

@@ -1,0 +1,110 @@
+"""Mail that comes in: the pipe of a mail server that has no LMTP, and what is kept for a person."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from typing import Annotated
+
+import sqlalchemy as sa
+import typer
+from sqlalchemy.orm import undefer
+
+from digest.cli.context import EXPECTED, Failed, Json, app, house, operator
+from digest.cli.printing import plain, print_json, print_table, say
+from digest.inbound import arrivals
+from digest.inbound.posted import LARGEST, Posted, from_fields, post, unpacked
+from digest.models import Arrival, ArrivalState, LogEntry
+from digest.wiring import House
+from subscribers.vault import CannotOpen
+
+BAD_DATA, TRY_AGAIN = 65, 75
+"""What a mail server understands of an exit code (sysexits.h): give up, or hand it over again later."""
+SHOWN = 20_000
+"""Characters of a mail that are shown."""
+
+inbound = typer.Typer(help="Mail that comes in: take one in from a pipe, and look at what waits for a person.")
+app.add_typer(inbound, name="inbound")
+
+
+@inbound.callback(invoke_without_command=True)
+def take(
+    context: typer.Context,
+    recipient: Annotated[
+        str | None, typer.Option(help="The envelope's recipient; without it the mail's own fields say.")
+    ] = None,
+    sender: Annotated[str | None, typer.Option(help="The envelope's sender; empty for a bounce.")] = None,
+) -> None:
+    """Take in the mail on standard input, as a mail server's pipe gives it. Exit code 75: try again later."""
+    if context.invoked_subcommand is not None:
+        return
+    octets = sys.stdin.buffer.read(LARGEST + 1)
+    if not octets.strip() or len(octets) > LARGEST:
+        sys.stderr.write("a mail is expected on standard input, of at most 256 KB\n")
+        raise typer.Exit(BAD_DATA)
+    try:
+        _keep(house(), octets, recipient, sender)
+    except (*EXPECTED, sa.exc.SQLAlchemyError, OSError) as error:
+        # Whatever is wrong here can be mended, and the mail server keeps the mail until then.
+        why = f"the database ({type(error).__name__})" if isinstance(error, sa.exc.SQLAlchemyError) else str(error)
+        sys.stderr.write(f"it cannot be kept just now: {plain(why)}\n")
+        raise typer.Exit(TRY_AGAIN) from None
+
+
+def _keep(built: House, octets: bytes, recipient: str | None, sender: str | None) -> None:
+    told = from_fields(octets)
+    mail = Posted(octets, recipient or told.recipient, told.sender if sender is None else sender)
+    post(built.database, built.vault, mail, built.clock())
+
+
+@inbound.command("list")
+def list_kept(as_json: Json = False) -> None:
+    """Print what waits for a person: it could not be read, or changes nothing by itself."""
+    built = house()
+    query = sa.select(Arrival).where(Arrival.state == ArrivalState.KEPT).order_by(Arrival.id)
+    with built.database.read() as session:
+        kept = session.scalars(query).all()
+        waiting = session.scalar(sa.select(sa.func.count()).where(Arrival.state == ArrivalState.WAITING)) or 0
+    if as_json:
+        rows = [{"id": one.id, "from": one.source, "arrived": one.arrived_at, "why": one.outcome} for one in kept]
+        print_json({"kept": rows, "waiting": waiting})
+        return
+    print_table(
+        ("id", "from", "arrived", "why"), [(o.id, o.source, f"{o.arrived_at:%F %H:%M}", o.outcome) for o in kept]
+    )
+    if waiting:
+        say(f"{waiting} more wait to be read by the worker")
+
+
+@inbound.command()
+def show(number: Annotated[int, typer.Argument(help="As `digest inbound list` numbers it.")]) -> None:
+    """Print one as plain text. It may hold an address, so this needs the private key."""
+    built = house()
+    with built.database.read() as session:
+        arrival = session.get(Arrival, number, options=[undefer(Arrival.sealed)])
+    if arrival is None or arrival.sealed is None:
+        raise Failed(f"There is nothing of number {number} to show.")
+    try:
+        raw = arrivals.opened(built.vault, arrival)
+    except CannotOpen as error:
+        raise Failed(f"It cannot be opened: {error}.") from error
+    if arrival.source == arrivals.MAIL:
+        with suppress(ValueError, KeyError):
+            mail = unpacked(raw)
+            say(f"to {mail.recipient or '(nobody said)'}")
+            raw = mail.octets
+    say(raw.decode("utf-8", "replace").replace("\r\n", "\n")[:SHOWN])
+
+
+@inbound.command()
+def done(number: Annotated[int, typer.Argument(help="As `digest inbound list` numbers it.")]) -> None:
+    """Remove one that a person has dealt with."""
+    built = house()
+    now = built.clock()
+    with built.database.write() as session:
+        arrival = session.get(Arrival, number, with_for_update=True)
+        if arrival is None or arrival.state is not ArrivalState.KEPT:
+            raise Failed(f"Nothing of number {number} waits for a person.")
+        arrivals.finish(arrival, f"dealt with: {arrival.outcome}", now)
+        session.add(LogEntry(at=now, who=operator(), action="inbound", object=f"arrival {number}", detail="done"))
+    say("it is removed")
