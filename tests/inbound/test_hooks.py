@@ -16,15 +16,19 @@ from structlog.testing import capture_logs
 
 from digest.gather.answers import Failed
 from digest.inbound.arrivals import LARGEST, opened
-from digest.inbound.hooks import read
+from digest.inbound.hooks import read, readers
+from digest.inbound.inbox import Inbox
 from digest.inbound.notice import ByAddress, Notice, Sign
-from digest.models import Arrival
+from digest.models import Arrival, ArrivalState
 from digest.settings_hooks import Hooks
 from digest.web.app import create_app
+from digest.web.hooks import HookDoor
 from digest.web.parts import Parts
 from subscribers.db import Database
+from subscribers.lifecycle import State
+from subscribers.models import Subscription, Suppression
 from subscribers.vault import Vault
-from tests.house import keys
+from tests.house import House, keys
 from tests.inbound import providers
 from tests.inbound.providers import NOW, PATHS, READER
 from tests.subscribers.house import Clock
@@ -123,6 +127,42 @@ def test_a_bounce_told_by_each_provider_is_sealed_once_and_read_later(any_site: 
     assert any_site.notices() == [Notice(Sign.HARD, ByAddress(READER), "5.1.1", "user-unknown")] * 4
 
 
+def test_from_a_provider_s_notice_to_what_becomes_of_the_reader(any_site: Site) -> None:
+    """`delivered` after a bounce brings nobody back, in whatever order things come (N-31)."""
+    house = House(any_site.parts.database)
+    addresses = house.readers(5)
+    house.issue()
+    inbox = Inbox(house.database, house.vault, house.service, readers(keys().token))
+
+    def tell(kind: str, number: int, **more: str) -> None:
+        event = {**providers.sendgrid_event(kind, number, **more), "email": addresses[number - 1]}
+        raw = json.dumps([event]).encode()
+        assert any_site.tell("sendgrid", raw, providers.signed_by_sendgrid(raw)).status_code == 200
+
+    tell("delivered", 1)
+    tell("bounce", 1, type="bounce", status="5.1.1")
+    tell("spamreport", 2)
+    tell("group_unsubscribe", 3)
+    tell("bounce", 4, type="blocked", status="5.7.1")
+    while inbox.step(NOW):
+        pass
+    for number in (1, 2, 3):
+        tell("delivered", number)
+        tell("group_resubscribe", number)
+    while inbox.step(NOW):
+        pass
+
+    with house.database.read() as session:
+        states = session.scalars(sa.select(Subscription.state).order_by(Subscription.subscriber_id)).all()
+        reasons = session.scalars(sa.select(Suppression.reason).order_by(Suppression.reason)).all()
+    assert states == [State.LEFT] * 3 + [State.CONFIRMED] * 2
+    assert reasons == ["bounce", "complaint"]
+    found = any_site.arrivals()
+    assert len(found) == 4
+    assert all(one.state is ArrivalState.DONE and one.sealed is None for one in found)
+    assert not any("@" in one.outcome for one in found)
+
+
 def test_what_is_not_set_up_is_not_there(bare_site: Site) -> None:
     for provider, (raw, headers) in good_requests().items():
         assert bare_site.tell(provider, raw, headers).status_code == 404
@@ -130,6 +170,11 @@ def test_what_is_not_set_up_is_not_there(bare_site: Site) -> None:
             assert bare_site.tell(provider, raw, headers, path).status_code == 404
     assert bare_site.arrivals() == []
     assert bare_site.amazon.opened == []
+
+
+def test_no_path_is_no_secret(bare_site: Site) -> None:
+    door = HookDoor(bare_site.parts)
+    assert not any(door.is_open(provider, "") for provider in (*PATHS, "sparkpost"))
 
 
 def test_another_path_or_provider_is_not_there(site: Site) -> None:
