@@ -13,6 +13,8 @@ CONFIRM = "confirm"
 """Context: `confirm_url`, `never_url`."""
 ALREADY_SUBSCRIBED = "already-subscribed"
 """Context: `manage_url`."""
+BY_MAIL = "mail"
+"""How somebody asked for a newsletter: by a mail that is known to come from their own address, and not by the form."""
 ANSWERS_MAIL = "answers_mail"
 """In the context of a letter that answers somebody's mail, and so says that it does (F-33); its templates ignore it."""
 
@@ -36,6 +38,11 @@ class Outbox(Protocol):
 
     def post(self, session: Session, letter: Letter, now: dt.datetime) -> None:
         """Write the letter's row in the caller's transaction: it goes out if and only if that is committed."""
+
+
+def context_for(method: str, **links: str) -> dict[str, str]:
+    """What a letter is given that answers somebody who asked in that way."""
+    return {**links, ANSWERS_MAIL: "yes"} if method == BY_MAIL else links
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,11 @@ from sqlalchemy.orm import Session
 from subscribers.db import Database
 from subscribers.evenness import MOST_WRITTEN, make_up
 from subscribers.forms import Address, BadAddress, budget_form, mentions_address, parse_address
-from subscribers.letters import ALREADY_SUBSCRIBED, ANSWERS_MAIL, CONFIRM, LONGEST_MEMORY, Letter, Outbox, may_post
+from subscribers.letters import ALREADY_SUBSCRIBED, CONFIRM, LONGEST_MEMORY, Letter, Outbox, context_for, may_post
 from subscribers.lifecycle import Event, State, step
 from subscribers.models import LetterMemory, Subscriber, Subscription, Suppression
 from subscribers.purging import CONFIRM_WITHIN, purge
-from subscribers.suppression import ASKED, BY_FORM, BY_MAIL, add_suppression, can_come_back, end, lift, lock_person
+from subscribers.suppression import ASKED, add_suppression, can_come_back, end, lift, lock_person
 from subscribers.tokens import (
     Links,
     Purpose,
@@ -126,10 +126,10 @@ class Service:
         self._vault = vault
         self._outbox = outbox
 
-    def join(self, newsletter: str, address_text: str, now: dt.datetime, method: str = BY_FORM) -> Joined | BadAddress:
+    def join(self, newsletter: str, address_text: str, now: dt.datetime, method: str = "form") -> Joined | BadAddress:
         """Somebody asks for a newsletter. Whoever confirms later is mailed, nobody else.
 
-        `method` says how: by the form anybody may ask for any address, by mail (`BY_MAIL`) its owner alone can.
+        By the form anybody may ask for any address; by mail (`letters.BY_MAIL`) its owner alone can.
 
         The answer is the same, and takes about as long, whether the address is new, waiting, confirmed or suppressed;
         what differs is whether a letter goes to it, and that its owner alone can see. Raises `UnknownNewsletter`.
@@ -228,8 +228,8 @@ class Service:
         self._vault.prepare()
         with self._database.write() as session:
             self._one_at_a_time(session, address)
-            if self._is_suppressed(session, address):
-                return Refused("This address asked never to be mailed, or complained; it cannot be entered.")
+            if session.get(Suppression, self._vault.suppression_hash(address.identity)):
+                return Refused("This address asked never to be mailed, complained, or is gone; it cannot be entered.")
             return self._enter(session, info, address, evidence.strip(), now)
 
     def count(self, newsletter: str) -> dict[State, int]:
@@ -267,7 +267,8 @@ class Service:
             return 0
         self._take_budget(session, address, kind, now)
         if subscription and state is State.CONFIRMED:
-            self._post(session, subscription, kind, {"manage_url": self.links.manage(subscription.public_id)}, now)
+            context = context_for(method, manage_url=self.links.manage(subscription.public_id))
+            self._post(session, subscription, kind, context, now)
             return MOST_WRITTEN - 2
         written = MOST_WRITTEN if subscriber is None else MOST_WRITTEN - 1
         subscriber = subscriber or self._new_subscriber(session, address, now)
@@ -288,9 +289,8 @@ class Service:
         subscription.confirm_until = now + CONFIRM_WITHIN
         subscription.evidence = json.dumps({"wording": info.wording_hash, "token": hash_token(token).hex()[:16]})
         hashes = self._vault.blind_index(address.identity), self._vault.suppression_hash(address.identity)
-        context = {"confirm_url": self.links.confirm(token), "never_url": self.links.never(*hashes)}
-        if subscription.method == BY_MAIL:
-            context[ANSWERS_MAIL] = "yes"
+        links = {"confirm_url": self.links.confirm(token), "never_url": self.links.never(*hashes)}
+        context = context_for(subscription.method, **links)
         self._post(session, subscription, CONFIRM, context, now)
 
     def _post(
@@ -355,9 +355,6 @@ class Service:
             return None
         leave = subscription_token(self.token_key, Purpose.LEAVE, public_id)
         return Held(self.newsletters[found.newsletter], found.state, leave)
-
-    def _is_suppressed(self, session: Session, address: Address) -> bool:
-        return session.get(Suppression, self._vault.suppression_hash(address.identity)) is not None
 
     def _is_within_budget(self, session: Session, address: Address, kind: str, now: dt.datetime) -> bool:
         key = self._vault.rate_key(budget_form(address.identity))

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from subscribers.forms import Address, parse_address
+from subscribers.letters import BY_MAIL
 from subscribers.lifecycle import Event, State, step
 from subscribers.models import Subscriber, Subscription, Suppression
 from subscribers.vault import SUBSCRIBER_ADDRESS, CannotOpen, Vault
@@ -18,9 +19,6 @@ COMPLAINT = "complaint"
 BOUNCE = "bounce"
 HAND = "hand"
 """Why an address is on the list."""
-BY_FORM = "form"
-BY_MAIL = "mail"
-"""How somebody asked for a newsletter: by the form, or by a mail that is known to come from their own address."""
 
 
 def suppress(session: Session, vault: Vault, subscriber_id: int, reason: str, now: dt.datetime) -> bool:

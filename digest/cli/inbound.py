@@ -53,6 +53,8 @@ def take(
 
 def _keep(built: House, octets: bytes, recipient: str | None, sender: str | None) -> None:
     told = from_fields(octets)
+    if sender is not None and "@" not in sender:
+        sender = ""  # Postfix's pipe writes MAILER-DAEMON for the null return path.
     mail = Posted(octets, recipient or told.recipient, told.sender if sender is None else sender)
     post(built.database, built.vault, mail, built.clock())
 

@@ -99,7 +99,7 @@ class Applier:
                 return None
             index = self.vault.blind_index(address.identity)
             person = session.scalar(sa.select(Subscriber.id).where(Subscriber.blind_index == index))
-            return Found(person) if person is not None else None
+            return _by_person(session, person) if person is not None else None
         query = sa.select(Subscription).where(Subscription.public_id == who.public_id)
         one = session.scalar(query)
         return Found(one.subscriber_id, one.id, one.newsletter) if one else None
@@ -164,6 +164,18 @@ def _by_delivery(session: Session, public_id: bytes) -> Found | None:
     if session.get(Subscriber, one.subscriber_id) is None:
         return None
     return Found(one.subscriber_id, one.subscription_id, one.newsletter, one.issue_id, one.id)
+
+
+def _by_person(session: Session, subscriber_id: int) -> Found:
+    """A person without a copy that is named: what is said of their mailbox is said of the last issue they got."""
+    newest = sa.select(Issue.id).where(Issue.frozen_at.is_not(None)).order_by(Issue.frozen_at.desc())
+    query = sa.select(Delivery).join(Issue, Issue.id == Delivery.issue_id)
+    mine = (Delivery.issue_id.in_(newest.limit(LOOKED_BACK)), Delivery.subscriber_id == subscriber_id, ledger.IS_ISSUE)
+    last = session.scalars(query.where(*mine).order_by(Issue.frozen_at.desc()).limit(1)).first()
+    if last is None:
+        return Found(subscriber_id)
+    # No subscription is named: whoever leaves by their address leaves all.
+    return Found(subscriber_id, None, last.newsletter, last.issue_id, last.id)
 
 
 def _is_known(session: Session, found: Found, notice: Notice) -> bool:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import AnyStr
 
-import sqlalchemy as sa
 import structlog
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import Envelope, Session
@@ -49,10 +48,15 @@ class Doorkeeper:
         for recipient in envelope.rcpt_tos:
             try:
                 await asyncio.to_thread(self.keep, Posted(content, recipient, sender))
-            except (sa.exc.SQLAlchemyError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 -- whatever is wrong is ours: the mail server must keep the mail.
                 log.error("a mail cannot be kept", why=type(error).__name__)
                 return NOT_NOW
         return TAKEN
+
+    async def handle_exception(self, error: Exception) -> str:
+        """What the library says where something failed: its own 500 would make the mail server give the mail up."""
+        log.error("a talk with the mail server failed", why=type(error).__name__)
+        return NOT_NOW
 
     def keep(self, mail: Posted) -> None:
         """Keep one mail, durably."""

@@ -20,9 +20,9 @@ from digest.inbound.refusals import Refusals
 from digest.models import Arrival, ArrivalState, Bounce
 from subscribers.db import Database
 from subscribers.forms import Address, parse_address
+from subscribers.letters import BY_MAIL
 from subscribers.models import Subscriber
 from subscribers.service import Service
-from subscribers.suppression import BY_MAIL
 from subscribers.vault import CannotOpen, Vault, WrongKeys
 
 log = structlog.get_logger()

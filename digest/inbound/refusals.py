@@ -16,8 +16,8 @@ from digest.mail.replies import Scope
 from digest.models import Bounce, Delivery, DeliveryState, Issue
 from subscribers.db import Database
 
-BATCH = 100
-"""So many refusals a transaction."""
+BATCH = 25
+"""So many refusals a transaction: on SQLite the sender waits for it."""
 LOOKED_BACK = dt.timedelta(days=7)
 """Issues that were over before are not looked at again."""
 

@@ -33,11 +33,12 @@ class Away(Doorkeeper):
     """A door whose database is away at first."""
 
     tried: list[str]
+    fault: Exception
 
     def keep(self, mail: Posted) -> None:
         self.tried.append(mail.recipient)
         if len(self.tried) == 1:
-            raise sa.exc.OperationalError("INSERT", {}, Exception("the server is away"))
+            raise self.fault
         super().keep(mail)
 
 
@@ -114,8 +115,11 @@ def test_each_recipient_hears_an_answer_of_its_own(keeper: Doorkeeper, database:
     assert [one.recipient for one in taken(database)] == ["a@b.example", "c@b.example"]
 
 
-def test_a_database_that_is_away_is_a_later(keeper: Doorkeeper, database: Database) -> None:
-    away = Away(keeper.database, keeper.vault, keeper.clock, [])
+@pytest.mark.parametrize(
+    "fault", [sa.exc.OperationalError("INSERT", {}, Exception("the server is away")), ValueError("a fault of ours")]
+)
+def test_what_is_wrong_here_is_a_later(keeper: Doorkeeper, database: Database, fault: Exception) -> None:
+    away = Away(keeper.database, keeper.vault, keeper.clock, [], fault)
     with open_door(away) as door, talk(door) as client:
         with pytest.raises(smtplib.SMTPDataError) as refused:
             client.sendmail("", [PATH], letters.QMAIL)

@@ -19,10 +19,11 @@ from digest.inbound.reading import Reader
 from digest.mail.verp import verp_token
 from digest.models import Arrival, ArrivalState, Bounce, Delivery, DeliveryState, Issue, IssueState
 from subscribers.db import Database
+from subscribers.letters import ANSWERS_MAIL, BY_MAIL
 from subscribers.lifecycle import State
 from subscribers.models import Subscriber, Subscription, Suppression
 from subscribers.service import Outcome
-from subscribers.suppression import BY_MAIL, suppress
+from subscribers.suppression import suppress
 from subscribers.vault import DELIVERY_CONTEXT, Vault
 from tests.house import NOW, House, keys
 from tests.inbound import letters
@@ -47,6 +48,7 @@ class Room:
         readers = {
             "mail": lambda raw: reader.read(unpacked(raw)),
             "ses": lambda raw: [Notice(Sign.HARD, ByAddress(raw.decode()), "5.1.1", "user-unknown")],
+            "mailgun": lambda raw: [Notice(Sign.SOFT, ByAddress(raw.decode()), "5.2.2", "mailbox-full")],
             "broken": _broken,
         }
         self.inbox = Inbox(self.database, self.house.vault, self.house.service, readers)
@@ -96,12 +98,18 @@ class Room:
 
     def token(self) -> str:
         """The token of the newest confirmation letter."""
+        return self.said()["confirm_url"].rpartition("/")[2]
+
+    def said(self) -> dict[str, str]:
+        """What the newest letter was given to say."""
         with self.database.read() as session:
             newest = session.scalars(sa.select(Delivery).order_by(Delivery.id.desc())).first()
         assert newest is not None
         assert newest.context_sealed is not None
-        said = json.loads(self.house.vault.open(newest.context_sealed, DELIVERY_CONTEXT, newest.public_id))
-        return str(said["confirm_url"]).rpartition("/")[2]
+        said: dict[str, str] = json.loads(
+            self.house.vault.open(newest.context_sealed, DELIVERY_CONTEXT, newest.public_id)
+        )
+        return said
 
 
 def _broken(_raw: bytes) -> list[Notice]:
@@ -322,6 +330,24 @@ def test_a_fault_keeps_one_for_a_person_and_the_others_go_on(room: Room, capsys)
     assert room.states() == [State.LEFT]
     said = capsys.readouterr()
     assert "reader-1" not in said.out + said.err + broken.outcome + ses.outcome
+
+
+def test_what_a_provider_says_of_an_address_is_said_of_its_last_issue(room: Room) -> None:
+    (address,) = room.house.readers(1)
+    for week in range(3):
+        room.issue(week)
+        for event in (b"1", b"2"):
+            take_in(room.database, room.house.vault, "mailgun", event + bytes([week]), address.encode(), room.house.now)
+        room.inbox.step(room.house.now)
+    assert room.verdicts() == ["counted", "counted", "suppressed"]
+    assert room.states() == [State.LEFT]
+
+
+def test_an_answer_to_a_mail_says_that_it_is_one(room: Room) -> None:
+    room.house.readers(1)
+    room.comes(ask("subscribe"), f"subscribe@{BOUNCES}", sender="reader-1@readers.example")
+    assert room.letters() == ["already-subscribed"]
+    assert ANSWERS_MAIL in room.said()
 
 
 def test_what_was_half_done_when_the_process_died_is_done_once(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,12 +14,13 @@ from sqlalchemy import event
 from digest.mail.outbox import LedgerOutbox
 from digest.models import Delivery
 from subscribers.db import Base, Database
-from subscribers.models import LetterMemory
+from subscribers.models import LetterMemory, Subscriber
 from subscribers.service import Outcome, Service
+from subscribers.suppression import BOUNCE, suppress
 from subscribers.vault import Keys, Vault
 from tests.subscribers.house import BASE_URL, NEGAH, WATCH, Recorder, make_service
 
-NAMES = ("new", "waiting", "asked-just-now", "confirmed", "told-just-now", "elsewhere", "left", "never")
+NAMES = ("new", "waiting", "asked-just-now", "confirmed", "told-just-now", "elsewhere", "left", "never", "gone")
 
 
 @pytest.fixture
@@ -34,8 +35,11 @@ def people(database: Database, vault: Vault, keys: Keys, now: dt.datetime) -> Se
             assert before.confirm(outbox.tokens("confirm_url")[-1], earlier) is Outcome.DONE
     before.join("watch", "asked-just-now@example.org", now)
     before.join("watch", "told-just-now@example.org", now)
-    before.never(outbox.tokens("never_url")[-2], now)
+    before.never(outbox.tokens("never_url")[NAMES.index("never") - 1], now)
     _leave(database, before, now)
+    with database.write() as session:
+        gone = sa.select(Subscriber.id).where(Subscriber.blind_index == vault.blind_index("gone@example.org"))
+        assert suppress(session, vault, session.scalars(gone).one(), BOUNCE, now)
     return Service(database, vault, keys, LedgerOutbox(vault), BASE_URL, {one.slug: one for one in (WATCH, NEGAH)})
 
 
