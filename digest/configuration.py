@@ -15,20 +15,22 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from digest.settings import DatabasePart, Dkim, Fetch, Inbound, Newsletter, Section, Settings, Smtp, Source, Web
+from digest.settings import DatabasePart, Dkim, Fetch, Inbound, Newsletter, Settings, Smtp, Source, Web
+from digest.settings_hooks import Hooks
 
 FILE_NAME = "digest.toml"
 PREFIX = "DIGEST_"
 NOT_SETTINGS = ("DIGEST_CONFIG", "DIGEST_USER_PASSWORD")
 """Where the file is, and what `digest users add` is given."""
-SECTIONS: dict[str, type[Section]] = {
+SECTIONS: dict[str, type[BaseModel]] = {
     "web": Web,
     "smtp": Smtp,
     "database": DatabasePart,
     "fetch": Fetch,
     "inbound": Inbound,
+    "hooks": Hooks,
 }
 """The tables of the file that stand by themselves."""
 
@@ -121,11 +123,10 @@ def _line(error: Any) -> str:
 
 
 def _nearest(loc: tuple[Any, ...]) -> str:
-    models = SECTIONS
-    model: type[Section] = Settings
+    model: type[BaseModel] = Settings
     if len(loc) > 1:
         inside = Source if "sources" in loc else Dkim if "dkim" in loc[2:] else Newsletter
-        model = models.get(str(loc[0]), inside)
+        model = SECTIONS.get(str(loc[0]), inside)
     near = difflib.get_close_matches(str(loc[-1]), [name for name in model.model_fields if name != "slug"], 1)
     return f"; did you mean {near[0]!r}?" if near else ""
 

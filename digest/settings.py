@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core.core_schema import ValidationInfo
 from tld import is_tld
 
+from digest.settings_hooks import Hooks
 from digest.weeks import Calendar, Slot, parse_duration
 
 _RIGHT_TO_LEFT = re.compile("ar|arc|azb|ckb|dv|fa|he|nqo|prs|ps|pus|sd|syr|ug|ur|yi")
@@ -384,6 +385,7 @@ class Settings(Section):
     smtp: Smtp = Smtp()
     database: DatabasePart = DatabasePart()
     fetch: Fetch = Fetch()
+    hooks: Hooks = Hooks()
     keys: Path = Path("digest.keys")
     """The keys file (mode 0600), or what a process is given of it."""
     templates: Path | None = None

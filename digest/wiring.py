@@ -11,7 +11,7 @@ import structlog
 
 from digest import migrations
 from digest.gather.refresh import SourceReport, refresh
-from digest.inbound import arrivals
+from digest.inbound import arrivals, hooks
 from digest.inbound.door import Doorkeeper
 from digest.inbound.inbox import Inbox, Readers
 from digest.inbound.posted import unpacked
@@ -107,7 +107,8 @@ class House:
         """What reads the mail and the notices that came in; it needs the private key."""
         inbound = self.settings.inbound
         mail = Reader(self.keys.token, self.settings.newsletters, inbound.authserv_id)
-        readers: Readers = {arrivals.MAIL: lambda raw: mail.read(unpacked(raw))}
+        told = hooks.readers(self.keys.token)
+        readers: Readers = {arrivals.MAIL: lambda raw: mail.read(unpacked(raw)), **told}
         return Inbox(self.database, self.vault, self.service, readers)
 
     def doorkeeper(self) -> Doorkeeper:

@@ -205,6 +205,16 @@ def test_doctor_finds_a_relay_that_is_not_there(desk: Desk) -> None:
     assert re.search(r"^WRONG +relay +127\.0\.0\.1:1: nothing listens on that port; see \[smtp\] url \(", said, re.M)
 
 
+def test_doctor_names_a_provider_s_hook_that_is_set_up_half_way(desk: Desk) -> None:
+    assert "no mail provider tells of bounces" in desk("doctor")
+    key, path = "a-signing-key", "a-path-of-its-own-" + "x" * 22
+    said = desk("doctor", code=1, DIGEST_HOOKS_MAILGUN_KEY=key)
+    assert re.search(r"^WRONG +hooks +mailgun is shut out until \[hooks\] mailgun_path", said, re.M)
+    assert key not in said
+    said = desk("doctor", DIGEST_HOOKS_MAILGUN_KEY=key, DIGEST_HOOKS_MAILGUN_PATH=path)
+    assert "mailgun may tell of bounces" in said
+
+
 def test_doctor_makes_no_database_and_knows_no_sources_yet(desk: Desk) -> None:
     said = desk("doctor")
     assert "not made yet; `digest up` makes it" in said

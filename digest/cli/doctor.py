@@ -20,6 +20,7 @@ from digest.mail.render_words import BadWords
 from digest.mail.smtp import Interrupted, Limits, Refused, open_session
 from digest.models import SourceState
 from digest.settings import Settings, Smtp
+from digest.settings_hooks import PROVIDERS
 from digest.wiring import template_folders
 from subscribers.db import Database
 from subscribers.keys import BadKeys, read_keys
@@ -60,6 +61,7 @@ def _rows(found: Settings) -> Iterator[Row]:
         yield _looked("relay", lambda: _relay(found.smtp))
         yield _looked("dkim", lambda: _dkim(found))
         yield _looked("links", lambda: _links(found))
+        yield _looked("hooks", lambda: _hooks(found))
         is_right, _, said = state
         # Where the database is wrong, its row has said so, and nothing is known of the sources.
         if is_right:
@@ -166,6 +168,14 @@ def _links(found: Settings) -> str:
     if not found.web.is_https:
         return f"{found.web.base_url} is not https: right for trying out only"
     return f"links in mail begin with {found.web.base_url}"
+
+
+def _hooks(found: Settings) -> str:
+    """Which mail providers can tell us of bounces (N-30)."""
+    if half_way := found.hooks.half_way():
+        raise _Wrong("; ".join(half_way))
+    names = [name for name in PROVIDERS if found.hooks.path_of(name)]
+    return f"{', '.join(names)} may tell of bounces" if names else "no mail provider tells of bounces"
 
 
 def _sources(found: Settings, database: Database) -> str:

@@ -77,6 +77,13 @@ class Fetcher:
         headers = {name: value for name, value in conditions.items() if value and value.isascii()}
         return self._guarded(url, headers)
 
+    def get_file(self, url: str) -> Answer:
+        """Fetch a small file of whatever type from exactly this address: it is led nowhere else.
+
+        Never raises for what the network or the server does.
+        """
+        return self._guarded(url, {}, is_any_type=True, redirects=0)
+
     def get_article(self, url: str, source: str) -> Answer:
         """Fetch a page that a source points to, if the site's robots.txt has nothing against it.
 
@@ -103,7 +110,7 @@ class Fetcher:
         parts = urlsplit(url)
         origin = f"{parts.scheme}://{parts.netloc}"
         if origin not in self._robots:
-            answer = self._guarded(f"{origin}/robots.txt", {}, is_robots=True)
+            answer = self._guarded(f"{origin}/robots.txt", {}, is_any_type=True)
             match answer:
                 case Fetched():
                     text = answer.body.decode("utf-8", "replace")
@@ -117,23 +124,31 @@ class Fetcher:
         return self._robots[origin]
 
     def _guarded(
-        self, url: str, headers: dict[str, str], *, is_robots: bool = False, asks_robots: bool = False
+        self,
+        url: str,
+        headers: dict[str, str],
+        *,
+        is_any_type: bool = False,
+        asks_robots: bool = False,
+        redirects: int = REDIRECTS,
     ) -> Answer:
         try:
-            return self._follow(url, headers, is_robots=is_robots, asks_robots=asks_robots)
+            return self._follow(url, headers, is_any_type=is_any_type, asks_robots=asks_robots, redirects=redirects)
         except FetchError as error:
             return Failed(error.reason)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return Failed(_reason(error, urlsplit(url).hostname or "The site"))
 
-    def _follow(self, url: str, headers: dict[str, str], *, is_robots: bool, asks_robots: bool) -> Answer:
+    def _follow(
+        self, url: str, headers: dict[str, str], *, is_any_type: bool, asks_robots: bool, redirects: int
+    ) -> Answer:
         start = here = self._checked(url)
         if asks_robots:
             self._ask_robots(here)
         self._wait(urlsplit(here).netloc)
         self._deadline.start()
-        for _ in range(REDIRECTS + 1):
-            answer = self._once(here, headers, is_robots=is_robots)
+        for _ in range(redirects + 1):
+            answer = self._once(here, headers, is_any_type=is_any_type)
             self._visited[urlsplit(here).netloc] = self._clock()
             if not isinstance(answer, str):
                 return answer
@@ -142,7 +157,9 @@ class Fetcher:
                 # A rule holds for whoever is sent there, too. Reading the rules has a time of its own.
                 with self._deadline.paused():
                     self._ask_robots(here)
-        raise FetchError(f"It redirects more than {REDIRECTS} times; the last was to {urlsplit(here).hostname}.")
+        if not redirects:
+            raise FetchError(f"It redirects to {urlsplit(here).hostname}, and is read at its own address only.")
+        raise FetchError(f"It redirects more than {redirects} times; the last was to {urlsplit(here).hostname}.")
 
     def _next(self, start: str, here: str, location: str) -> str:
         there = self._checked(urljoin(here, location))
@@ -152,7 +169,7 @@ class Fetcher:
             raise FetchError(f"It redirects to {urlsplit(there).hostname}, which is inside a private network.")
         return there
 
-    def _once(self, url: str, headers: dict[str, str], *, is_robots: bool) -> Answer | str:
+    def _once(self, url: str, headers: dict[str, str], *, is_any_type: bool) -> Answer | str:
         """One request: the answer, or where it redirects to."""
         # No site is given back a cookie: we are nobody in particular.
         self._client.cookies.clear()
@@ -166,12 +183,12 @@ class Fetcher:
             if status != HTTPStatus.OK:
                 phrase = f" ({response.reason_phrase[:40]})" if response.reason_phrase.isprintable() else ""
                 return Failed(f"{host} answered {status}{phrase}.", gone=status in GONE, status=status)
-            return self._read(url, response, is_robots=is_robots)
+            return self._read(url, response, is_any_type=is_any_type)
 
-    def _read(self, url: str, response: httpx.Response, *, is_robots: bool) -> Answer:
+    def _read(self, url: str, response: httpx.Response, *, is_any_type: bool) -> Answer:
         limit = self._settings.max_bytes
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if not _is_text(kind) and not is_robots:
+        if not _is_text(kind) and not is_any_type:
             raise FetchError(f"The answer is {kind[:60]}, which is neither a feed nor a page.")
         if response.headers.get("content-length", "").isdigit() and int(response.headers["content-length"]) > limit:
             raise FetchError(too_large(limit))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import secrets
+from collections.abc import Sequence
+from typing import Any
 
 from digest.inbound.notice import Ignored, Unreadable
 from digest.mail.changes import insert_into
@@ -28,11 +30,32 @@ def take_in(database: Database, vault: Vault, source: str, key: bytes, raw: byte
     `key` names what makes it the same thing (an event's id, a message's octets and recipient): what comes twice is
     kept once. Raises `sqlalchemy.exc.SQLAlchemyError` where it was not kept, and `ValueError` for what is too large.
     """
-    if len(raw) > LARGEST:
+    return take_in_all(database, vault, source, [(key, raw)], now) == 1
+
+
+def take_in_all(
+    database: Database, vault: Vault, source: str, pairs: Sequence[tuple[bytes, bytes]], now: dt.datetime
+) -> int:
+    """Keep several things that came in at once, all or none; how many are new. Raises like `take_in`.
+
+    A pair is a key and the octets.
+    """
+    if any(len(raw) > LARGEST for _, raw in pairs):
         raise ValueError(f"more than {LARGEST} octets are not taken in")
     vault.prepare()
+    # In an order of their own: two requests with the same events would else wait for each other on PostgreSQL.
+    found = sorted((_row(vault, source, key, raw, now) for key, raw in pairs), key=lambda row: bytes(row["key"]))
+    new = 0
+    with database.write() as session:
+        for row in found:
+            put = insert_into(session, Arrival).values(row).on_conflict_do_nothing(index_elements=[Arrival.key])
+            new += session.scalar(put.returning(Arrival.id)) is not None
+    return new
+
+
+def _row(vault: Vault, source: str, key: bytes, raw: bytes, now: dt.datetime) -> dict[str, Any]:
     public_id = secrets.token_bytes(16)
-    row = {
+    return {
         "public_id": public_id,
         "source": source,
         "key": hashlib.sha256(source.encode() + b"\0" + key).digest(),
@@ -42,9 +65,6 @@ def take_in(database: Database, vault: Vault, source: str, key: bytes, raw: byte
         "state": ArrivalState.WAITING,
         "outcome": "",
     }
-    with database.write() as session:
-        put = insert_into(session, Arrival).values(row).on_conflict_do_nothing(index_elements=[Arrival.key])
-        return session.scalar(put.returning(Arrival.id)) is not None
 
 
 def opened(vault: Vault, arrival: Arrival) -> bytes:

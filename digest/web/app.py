@@ -19,6 +19,7 @@ from digest.web.desk.sending import sending_routes
 from digest.web.door import Door, Doorkeeper, rule
 from digest.web.form import MOST_BYTES
 from digest.web.headers import on_every_response
+from digest.web.hooks import hook_routes
 from digest.web.icon import icon_routes
 from digest.web.ops import ops_routes
 from digest.web.parts import Parts
@@ -52,6 +53,7 @@ def create_app(parts: Parts) -> Litestar:
         *archive_routes(parts),
         *icon_routes(parts),
         *ops_routes(parts),
+        *hook_routes(parts),
         _static(parts),
     ]
     everything = [public, *desk, *others]

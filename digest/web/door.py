@@ -35,6 +35,8 @@ class Door(enum.Enum):
     """Everybody, to read."""
     PUBLIC_FORM = "public form"
     """Everybody, posting included: readers have no session, and mail providers post to the one-click address (F-25)."""
+    HOOK = "hook"
+    """Mail providers, who prove themselves by a signature or a password of their own (W-10, N-30)."""
     LOGIN = "login"
     """Everybody, but only from our own page: there is no session yet that a token could belong to."""
     DESK = "desk"
@@ -94,7 +96,9 @@ class Doorkeeper:
         door = handler.opt.get(RULE)
         if not handler.opt.get("any_host"):
             self._check_host(request)
-        if (door is Door.OPEN and request.method in SAFE) or door is Door.PUBLIC_FORM or request.method == "OPTIONS":
+        if door in (Door.PUBLIC_FORM, Door.HOOK) or request.method == "OPTIONS":
+            return
+        if door is Door.OPEN and request.method in SAFE:
             return
         if door is Door.LOGIN:
             await self._at_login(request)

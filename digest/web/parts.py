@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from litestar.types import ControllerRouterHandler
 
+from digest.inbound.hooks.certificates import FetchFile
 from digest.mail.outbox import LedgerOutbox
 from digest.mail.render import Renderer
 from digest.mail.slices import Enqueue
@@ -42,6 +43,8 @@ class Parts:
     """Why the database cannot be worked with (its schema is not ours), in a sentence; none when it can."""
     enqueue: Enqueue | None = None
     """Hands a frozen issue's slices to the queue."""
+    fetch_file: FetchFile | None = None
+    """Fetches what a provider's notice is verified by; the guarded client does, if none is given."""
     throttle: Throttle = field(default_factory=Throttle)
 
     @property

@@ -432,3 +432,22 @@ def test_tls_keeps_the_name_though_the_address_was_looked_up_before(certificate)
 def test_a_plain_server_behind_https_is_told(faults, fetcher) -> None:
     answer = reason(fetcher.get(f"https://127.0.0.1:{faults.port}/"))
     assert "secure connection" in answer
+
+
+def test_a_file_may_be_of_any_type_and_is_read_at_its_own_address_only(faults, fetcher) -> None:
+    url = faults.says("/key.pem", b"-----BEGIN", "application/x-pem-file")
+    answer = fetcher.get_file(url)
+    assert isinstance(answer, Fetched)
+    assert answer.body == b"-----BEGIN"
+    elsewhere = faults.says("/moved.pem", status=302, Location="/key.pem")
+    before = len(faults.requests)
+    assert "at its own address only" in reason(fetcher.get_file(elsewhere))
+    assert [path for path, _ in faults.requests[before:]] == ["/moved.pem"]
+
+
+def test_a_file_is_not_fetched_from_inside(faults) -> None:
+    url = faults.says("/key.pem", b"-----BEGIN", "application/x-pem-file")
+    with Fetcher(Fetch(delay=0)) as fetcher:
+        assert isinstance(fetcher.get_file(url), Failed)
+        assert isinstance(fetcher.get_file(url.replace("127.0.0.1", "169.254.169.254")), Failed)
+    assert faults.requests == []

@@ -78,6 +78,9 @@ def test_the_rules_fit_the_addresses(parts: Parts):
         door = handler.opt[RULE]
         if path == "/desk" or path.startswith("/desk/"):
             assert door is (Door.LOGIN if path == "/desk/login" else Door.DESK), path
+        elif path.startswith("/hooks/"):
+            # Who comes in here proves it by a signature, and no session could be ridden on (W-10).
+            assert door is Door.HOOK, path
         else:
             assert door in (Door.OPEN, Door.PUBLIC_FORM), path
         if method not in SAFE and door is Door.PUBLIC_FORM:
