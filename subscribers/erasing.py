@@ -13,11 +13,9 @@ from subscribers.fresh import person_of
 from subscribers.models import LetterMemory, Subscriber, Suppression
 from subscribers.records import Records
 from subscribers.service import Rooms
-from subscribers.suppression import suppress
+from subscribers.suppression import ERASED, suppress
 from subscribers.vault import CannotOpen, Vault
 
-ERASED = "erased"
-"""Why a hash is kept: an import must not bring the person back. Their own sign-up may."""
 PATIENCE = dt.timedelta(milliseconds=400)
 """How long an erasure waits for a row that somebody holds: less than PostgreSQL takes (1 s) to call it a deadlock."""
 TRIES = 5

@@ -137,6 +137,6 @@ class Suppression(Base):
 
     address_hash: Mapped[bytes] = mapped_column(sa.LargeBinary(32), primary_key=True)
     reason: Mapped[str] = mapped_column(sa.String(16))
-    """`asked`, `complaint`, `bounce` or `hand`."""
+    """`asked`, `complaint`, `bounce`, `left`, `erased` or `hand`."""
     month: Mapped[str] = mapped_column(sa.String(7))
     """`2026-11`: no more of the time than that is kept."""

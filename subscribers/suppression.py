@@ -18,7 +18,12 @@ ASKED = "asked"
 COMPLAINT = "complaint"
 BOUNCE = "bounce"
 HAND = "hand"
-"""Why an address is on the list."""
+LEFT_ELSEWHERE = "left"
+"""They had left the list that was imported, or unsubscribed from it."""
+ERASED = "erased"
+"""They had all deleted that we held, and no list may bring them back."""
+LIGHT = frozenset({BOUNCE, LEFT_ELSEWHERE, ERASED})
+"""Reasons that a person's own form and confirmation may take away; nobody asked there never to be written to."""
 
 
 def suppress(session: Session, vault: Vault, subscriber_id: int, reason: str, now: dt.datetime) -> bool:
@@ -42,7 +47,7 @@ def add_suppression(session: Session, address_hash: bytes, reason: str, now: dt.
     there = session.get(Suppression, address_hash)
     if there is None:
         session.add(Suppression(address_hash=address_hash, reason=reason, month=f"{now:%Y-%m}"))
-    elif there.reason == BOUNCE and reason != BOUNCE:
+    elif there.reason in LIGHT and reason not in LIGHT:
         there.reason, there.month = reason, f"{now:%Y-%m}"
 
 
@@ -55,10 +60,10 @@ def lock_person(session: Session, which: sa.ColumnElement[bool]) -> None:
 def can_come_back(reason: str, method: str) -> bool:
     """Whether somebody on the list may be sent the letter whose button takes them off it (N-23).
 
-    A mailbox that was gone may be there again. Whoever complained, or asked never to be mailed, gets no letter because
+    A mailbox that was gone may be there again, and a reader may change their mind. Whoever complained, or asked never to be mailed, gets no letter because
     a stranger typed their address (O-21): they have to ask from it themselves.
     """
-    return reason == BOUNCE or method == BY_MAIL
+    return reason in LIGHT or method == BY_MAIL
 
 
 def lift(session: Session, subscription: Subscription) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from subscribers.db import Database
 from subscribers.lifecycle import Event, Format, State, entered
 from subscribers.models import Subscriber, Subscription, Suppression
-from subscribers.suppression import ASKED, add_suppression, end
+from subscribers.suppression import LEFT_ELSEWHERE, add_suppression, end
 from subscribers.transfer.bulk import BulkInsert
 from subscribers.transfer.plan import ENDED, REASONS, Fate, Here, decide
 from subscribers.transfer.systems import Standing
@@ -126,13 +126,13 @@ class Landing:
 
     def _here(self, session: Session, people: Sequence[Person]) -> dict[bytes, Here]:
         """Whom of them we know; their rows are held until the transaction ends."""
-        query = (
-            sa.select(Subscriber.id, Subscriber.blind_index)
-            .where(Subscriber.blind_index.in_([one.blind_index for one in people]))
-            .order_by(Subscriber.id)
-            .with_for_update()
-        )
-        known = {row.id: row.blind_index for row in session.execute(query)}
+        # While the index key is being changed, a row may have the other key's index; its suppression hash stays.
+        names = {one.suppression_hash: one.blind_index for one in people}
+        is_one = sa.or_(Subscriber.blind_index.in_(names.values()), Subscriber.suppression_hash.in_(names))
+        columns = (Subscriber.id, Subscriber.blind_index, Subscriber.suppression_hash)
+        query = sa.select(*columns).where(is_one).order_by(Subscriber.id).with_for_update()
+        found_ones = session.execute(query)
+        known = {row.id: names.get(row.suppression_hash or b"", row.blind_index) for row in found_ones}
         if not known:
             return {}
         ties: dict[int, list[sa.Row[int, str, State, dt.datetime | None, dt.datetime | None, str]]] = {}
@@ -241,7 +241,7 @@ class Landing:
         by_id = {here[one.blind_index].subscriber_id: one for one in ended if one.blind_index in here}
         for subscription in self._held(session, by_id, only_this=False):
             reason = REASONS[by_id[subscription.subscriber_id].standing]
-            if reason == ASKED:
+            if reason == LEFT_ELSEWHERE:
                 end(subscription, Event.LEFT, now)
             else:
                 end(subscription, Event.SUPPRESSED, now, reason)

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from subscribers.lifecycle import State, entered
-from subscribers.suppression import ASKED, BOUNCE, COMPLAINT
+from subscribers.suppression import BOUNCE, COMPLAINT, LEFT_ELSEWHERE
 from subscribers.transfer.systems import Standing
 
-REASONS = {Standing.LEFT: ASKED, Standing.BOUNCED: BOUNCE, Standing.COMPLAINED: COMPLAINT}
+REASONS = {Standing.LEFT: LEFT_ELSEWHERE, Standing.BOUNCED: BOUNCE, Standing.COMPLAINED: COMPLAINT}
 """Why somebody is suppressed here, by how they ended there."""
 
 

@@ -45,6 +45,9 @@ class Wish:
     is_neutral: bool = False
     until: dt.datetime | None = None
 
+    def pauses(self, now: dt.datetime) -> bool:
+        return self.until is not None and self.until > now
+
 
 class Reader(RuleBasedStateMachine):
     @initialize()
@@ -146,7 +149,7 @@ class Reader(RuleBasedStateMachine):
         if hasattr(self, "wishes"):
             with self.database.read() as session:
                 reads = {slug for slug in PAPERS if session.execute(audience(slug, self.now)).first()}
-            active = {slug for slug, wish in self.wishes.items() if wish.reads and not (wish.until and wish.until > self.now)}
+            active = {slug for slug, wish in self.wishes.items() if wish.reads and not wish.pauses(self.now)}
             assert reads == active
 
     @invariant()
