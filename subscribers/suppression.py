@@ -60,8 +60,8 @@ def lock_person(session: Session, which: sa.ColumnElement[bool]) -> None:
 def can_come_back(reason: str, method: str) -> bool:
     """Whether somebody on the list may be sent the letter whose button takes them off it (N-23).
 
-    A mailbox that was gone may be there again, and a reader may change their mind. Whoever complained, or asked never to be mailed, gets no letter because
-    a stranger typed their address (O-21): they have to ask from it themselves.
+    A mailbox that was gone may be there again, and a reader may change their mind. Whoever complained, or asked never
+    to be mailed, gets no letter because a stranger typed their address (O-21): they have to ask from it themselves.
     """
     return reason in LIGHT or method == BY_MAIL
 

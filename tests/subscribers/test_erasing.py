@@ -20,10 +20,10 @@ from digest.mail.work import Work
 from digest.models import Bounce, Delivery, DeliveryState
 from subscribers import erasing, fresh
 from subscribers.db import Base, Database
-from subscribers.erasing import ERASED, Mark, erase
+from subscribers.erasing import Mark, erase
 from subscribers.models import FreshLink, LetterMemory, Subscriber, Subscription, Suppression
 from subscribers.service import Entered, Refused, Rooms
-from subscribers.suppression import COMPLAINT, add_suppression
+from subscribers.suppression import COMPLAINT, ERASED, add_suppression
 from subscribers.vault import DELIVERY_CONTEXT, Vault
 from tests.house import House, keys
 from tests.smtp_server import Moment, ScriptedServer
