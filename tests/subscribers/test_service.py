@@ -360,7 +360,9 @@ class TestEnteringByHand:
         assert isinstance(service.enter("watch", ADDRESS, evidence, now), Entered)
 
     def test_a_bad_address_is_refused_with_the_reason(self, service, now) -> None:
-        assert service.enter("watch", "nobody", "Why.", now) == Refused("An email address must have an @-sign.")
+        assert service.enter("watch", "nobody", "Why.", now) == Refused(
+            "An e-mail address has an @-sign in the middle, as in name@example.org."
+        )
 
     def test_twice_is_once_and_keeps_the_first_evidence(self, service, database, now) -> None:
         first = service.enter("watch", ADDRESS, "Signed the list.", now)
