@@ -7,7 +7,7 @@ RUN_STAMP := $(VENV)/.run-stamp
 DEV_STAMP := $(VENV)/.dev-stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash bench lint format browser words lock clean
+.PHONY: help run test half-1 half-2 crash bench lint format browser words lock clean
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,8 +15,22 @@ help: ## List the commands.
 run: $(RUN_STAMP) ## Show the whole Thursday on this machine; ONCE=1 ends with the last reader, PORT=… is for the pages.
 	$(BIN)/python -m digest demo $(if $(ONCE),--once) $(if $(PORT),--port $(PORT))
 
-test: lint browser ## Lint, then the whole suite.
+test: lint browser ## Lint, then the whole suite, in two halves beside each other; ARGS="tests/mail -x" runs a part.
+ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
+else
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target half-1 half-2
+endif
+
+# What stands in no half by name is in the second. Each has a folder of its own for temporary files, which another run
+# of pytest would else clear away.
+HALF := browser crash gather issues corpus paths queue web
+half-1:
+	@folder=$$(mktemp -d) && $(BIN)/python -m pytest -q $(HALF:%=tests/%) --basetemp=$$folder/t; \
+	code=$$?; rm -rf $$folder; exit $$code
+half-2:
+	@folder=$$(mktemp -d) && $(BIN)/python -m pytest -q tests $(HALF:%=--ignore=tests/%) --basetemp=$$folder/t; \
+	code=$$?; rm -rf $$folder; exit $$code
 
 crash: $(DEV_STAMP) ## Kill senders at every point, 200 times (SEEDS=…), and print the table; SEED=17 plays one again.
 	$(BIN)/python -m tests.crash $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED))

@@ -30,7 +30,17 @@ FILLED = {
     "file_path": "desk.css",
 }
 # Whoever adds a form for readers adds it here, and thinks of who may post to it.
-READERS_FORMS = {"/subscribe", "/confirm/{token:str}", "/u/{token:str}", "/never/{token:str}"}
+READERS_FORMS = {
+    "/subscribe",
+    "/confirm/{token:str}",
+    "/u/{token:str}",
+    "/never/{token:str}",
+    # The button's own token is bound to the link's (O-11), here and in what follows.
+    "/manage/{token:str}",
+    "/mine/{token:str}",
+    "/mine/{token:str}/export",
+    "/mine/{token:str}/erase",
+}
 
 
 def handlers(app: Litestar) -> Iterator[tuple[str, str, HTTPRouteHandler]]:
