@@ -195,9 +195,9 @@ def test_a_server_that_drips_is_left_after_the_whole_time_and_not_after_each_dro
 
     faults.answers["/"] = drips
     with Fetcher(Fetch(allow_private=("127.0.0.1",), delay=0, timeout=0.5)) as fetcher:
-        assert "0.5 seconds" in reason(fetcher.get(faults.url + "/")) or "in time" in reason(
-            fetcher.get(faults.url + "/")
-        )
+        # One look: on a busy machine it is left for the one reason once and for the other the next time.
+        why = reason(fetcher.get(faults.url + "/"))
+    assert "0.5 seconds" in why or "in time" in why
 
 
 def test_a_header_that_drips_is_left_too(faults) -> None:
