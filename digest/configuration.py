@@ -17,12 +17,21 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from digest.settings import DatabasePart, Dkim, Fetch, Newsletter, Section, Settings, Smtp, Source, Web
+from digest.settings import DatabasePart, Dkim, Fetch, Form, Newsletter, Section, Settings, Smtp, Source, Web
 
 FILE_NAME = "digest.toml"
 PREFIX = "DIGEST_"
 NOT_SETTINGS = ("DIGEST_CONFIG", "DIGEST_USER_PASSWORD")
 """Where the file is, and what `digest users add` is given."""
+
+
+_SECTIONS: tuple[tuple[str, type[Section]], ...] = (
+    ("web", Web),
+    ("smtp", Smtp),
+    ("database", DatabasePart),
+    ("fetch", Fetch),
+    ("form", Form),
+)
 
 
 class BadSettings(Exception):
@@ -111,7 +120,7 @@ def _line(error: Any) -> str:
 
 
 def _nearest(loc: tuple[Any, ...]) -> str:
-    models: dict[str, type[Section]] = {"web": Web, "smtp": Smtp, "database": DatabasePart, "fetch": Fetch}
+    models: dict[str, type[Section]] = dict(_SECTIONS)
     model: type[Section] = Settings
     if len(loc) > 1:
         inside = Source if "sources" in loc else Dkim if "dkim" in loc[2:] else Newsletter
@@ -161,7 +170,7 @@ def _place(key: str, data: dict[str, Any]) -> tuple[str, ...] | None:
     """Where in the file's tree a name of the environment belongs: `smtp_url` is `smtp.url`."""
     if key in ("keys", "templates"):
         return (key,)
-    for section, model in (("web", Web), ("smtp", Smtp), ("database", DatabasePart), ("fetch", Fetch)):
+    for section, model in _SECTIONS:
         rest = key.removeprefix(f"{section}_")
         if rest != key and rest in model.model_fields:
             return (section, rest)

@@ -76,6 +76,10 @@ def make_server(house: House, *, port: int | None = None) -> Server:
         access_log=False,
         log_config=None,
         server_header=False,
+        # Without proxies of ours no header says where somebody comes from (O-26): the server's default would believe
+        # whatever this machine itself sends, an onion service for example.
+        proxy_headers=bool(web.proxies),
+        forwarded_allow_ips=list(web.proxies),
         lifespan="on",
         # A slow client must not keep the process from ending.
         timeout_graceful_shutdown=10,

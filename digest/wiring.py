@@ -103,6 +103,7 @@ class House:
         first = next(iter(self.settings.newsletters.values()))
         # The pages' own words are English so far; what is a newsletter's own says its language where it stands.
         pages = Pages(folders, site_title=first.title)
+        guard = self.service.guard(self.settings.form.rules)
         return Parts(
             settings=self.settings,
             database=self.database,
@@ -112,8 +113,9 @@ class House:
             outbox=self.outbox,
             pages=pages,
             static=[folder / "static" for folder in folders if (folder / "static").is_dir()],
-            public_routes=public_routes(self.service, pages, self.clock),
+            public_routes=public_routes(self.service, pages, self.clock, guard, self.settings.form.origins),
             clock=self.clock,
+            pressed=guard.trouble,
             unready=lambda: migrations.trouble(self.database),
             enqueue=jobs.enqueue,
         )

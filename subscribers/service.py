@@ -11,20 +11,23 @@ import enum
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from subscribers.budgets import FormRules
 from subscribers.db import Database
 from subscribers.evenness import MOST_WRITTEN, make_up
 from subscribers.forms import Address, BadAddress, budget_form, mentions_address, parse_address
+from subscribers.guard import Guard
 from subscribers.letters import ALREADY_SUBSCRIBED, CONFIRM, LONGEST_MEMORY, Letter, Outbox, may_post
 from subscribers.lifecycle import Event, State, step
 from subscribers.models import LetterMemory, Subscriber, Subscription, Suppression
 from subscribers.purging import CONFIRM_WITHIN, purge
 from subscribers.suppression import ASKED, add_suppression, end
+from subscribers.together import Together
 from subscribers.tokens import (
     Links,
     Purpose,
@@ -88,6 +91,16 @@ class Refused:
     reason: str
 
 
+@dataclass(frozen=True)
+class _Request:
+    """Somebody's request, read and checked."""
+
+    info: NewsletterInfo
+    address: Address
+    is_meant: bool
+    now: dt.datetime
+
+
 class Outcome(enum.StrEnum):
     """What following a link came to."""
 
@@ -125,25 +138,43 @@ class Service:
         self._database = database
         self._vault = vault
         self._outbox = outbox
+        # PostgreSQL lets writers go on side by side, and a transaction of many people's rows would be in their way.
+        self._answer = Together(self._answer_all).fulfil if database.is_sqlite else self._answer_one
 
-    def join(self, newsletter: str, address_text: str, now: dt.datetime) -> Joined | BadAddress:
+    def join(
+        self, newsletter: str, address_text: str, now: dt.datetime, *, is_meant: bool = True
+    ) -> Joined | BadAddress:
         """Somebody asks for a newsletter by the form. Whoever confirms later is mailed, nobody else.
 
         The answer is the same, and takes about as long, whether the address is new, waiting, confirmed or suppressed;
-        what differs is whether a letter goes to it, and that its owner alone can see. Raises `UnknownNewsletter`.
+        what differs is whether a letter goes to it, and that its owner alone can see. So it is too for a request that
+        is not meant, which a program has sent (O-24): nothing comes of it. Raises `UnknownNewsletter`.
         """
         info = self._info(newsletter)
         address = parse_address(address_text)
         if isinstance(address, BadAddress):
             return address
+        self._answer(_Request(info, address, is_meant, now))
+        return Joined(newsletter)
+
+    def guard(self, rules: FormRules) -> Guard:
+        """What keeps the doors to `join`, with this installation's database and keys."""
+        return Guard(self._database, self.token_key, rules)
+
+    def _answer_one(self, request: _Request) -> None:
+        self._answer_all([request])
+
+    def _answer_all(self, requests: Sequence[_Request]) -> None:
+        """Answer requests that came at the same time, in one transaction."""
         self._vault.prepare()
         with self._database.write() as session:
-            self._one_at_a_time(session, address)
-            written = self._answer_request(session, info, address, now)
-            make_up(session, self._vault, MOST_WRITTEN - written, now)
+            self._one_at_a_time(session, *(request.address for request in requests))
+            for request in requests:
+                answer = self._answer_request if request.is_meant else self._only_look
+                written = answer(session, request.info, request.address, request.now)
+                make_up(session, self._vault, MOST_WRITTEN - written, request.now)
             # Whether there is a letter or not: whoever could see the difference would know something.
             wake(session)
-        return Joined(newsletter)
 
     def confirm(self, token: str, now: dt.datetime) -> Outcome:
         """Somebody pressed the button of their confirmation page. Pressing twice is no mistake."""
@@ -268,6 +299,13 @@ class Service:
         self._ask_to_confirm(session, subscription, info, address, now)
         return written
 
+    def _only_look(self, session: Session, info: NewsletterInfo, address: Address, now: dt.datetime) -> int:
+        """Look up what `_answer_request` does, and nothing comes of it."""
+        self._is_suppressed(session, address)
+        self._subscription(session, self._subscriber(session, address), info.slug)
+        self._is_within_budget(session, address, CONFIRM, now)
+        return 0
+
     def _ask_to_confirm(
         self, session: Session, subscription: Subscription, info: NewsletterInfo, address: Address, now: dt.datetime
     ) -> None:
@@ -360,10 +398,13 @@ class Service:
         key = self._vault.rate_key(budget_form(address.identity))
         session.add(LetterMemory(rate_key=key, letter=kind, at=now))
 
-    def _one_at_a_time(self, session: Session, address: Address) -> None:
+    def _one_at_a_time(self, session: Session, *addresses: Address) -> None:
         """Let two requests for one address wait for each other, so that one row is made and one letter goes."""
-        self._lock(session, self._vault.rate_key(budget_form(address.identity)))
-        self._lock(session, self._vault.suppression_hash(address.identity))
+        locks = {self._vault.rate_key(budget_form(address.identity)) for address in addresses}
+        locks |= {self._vault.suppression_hash(address.identity) for address in addresses}
+        # In one order, so that two transactions never wait for each other.
+        for keyed_hash in sorted(locks):
+            self._lock(session, keyed_hash)
 
     def _lock(self, session: Session, keyed_hash: bytes) -> None:
         # On SQLite a write transaction is alone from its beginning.

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from litestar import Router
 
+from subscribers.budgets import FormRules
+from subscribers.guard import Guard
 from subscribers.pages import Pages
 from subscribers.service import Service
 from subscribers.web.confirm import confirm_routes
@@ -21,9 +23,9 @@ from subscribers.web.site import HEADERS, Clock, Site
 __all__ = ["HEADERS", "Clock", "public_routes"]
 
 
-def public_routes(service: Service, pages: Pages, clock: Clock) -> list[Router]:
+def public_routes(service: Service, pages: Pages, clock: Clock, guard: Guard | None = None) -> list[Router]:
     """What serves `/ /subscribe /confirm/{token} /u/{token} /never/{token} /manage/{token}`, for the application."""
-    site = Site(service, pages, clock)
+    site = Site(service, pages, clock, guard or service.guard(FormRules()))
     kinds = (form_routes, confirm_routes, leave_routes, never_routes, manage_routes)
     handlers = [handler for kind in kinds for handler in kind(site)]
     # In a router and with one path each: Litestar 2 registers a handler anew with every further handler or path beside

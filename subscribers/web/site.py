@@ -12,7 +12,11 @@ from litestar.enums import HttpMethod, MediaType
 from litestar.exceptions import ClientException
 
 from subscribers.body import MAX_BODY, BadForm, read_form
+from subscribers.budgets import Pressure
+from subscribers.guard import Guard
+from subscribers.networks import prefix_of
 from subscribers.pages import Pages
+from subscribers.proof import as_attribute
 from subscribers.service import Service
 from subscribers.tokens import button_token, fill_stamp, is_button_token
 
@@ -33,6 +37,10 @@ HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=(), browsing-topics=()",
 }
 """On every page here: what W-11 asks, and O-04 of pages whose address has a token."""
+WITH_PROOF = {
+    "content-security-policy": f"{HEADERS['content-security-policy']}; script-src 'self'; worker-src 'self'",
+}
+"""On the page whose script looks for a proof of work, and on no other."""
 HSTS = {"strict-transport-security": "max-age=63072000; includeSubDomains"}
 NOT_FOR_SEARCH = {"x-robots-tag": "noindex"}
 LOOK: list[HttpMethod | Any] = [HttpMethod.GET, HttpMethod.HEAD]
@@ -54,6 +62,7 @@ class Site:
     service: Service
     pages: Pages
     clock: Clock
+    guard: Guard
 
     def page(self, name: str, *, status: int = 200, **context: object) -> Answer:
         """A page that search engines should leave alone."""
@@ -67,17 +76,27 @@ class Site:
         chosen: str = "",
         typed: str = "",
         problem: str = "",
+        prefix: str = "",
+        at_least: Pressure = Pressure.CALM,
     ) -> Answer:
-        """A page with the sign-up form, `problem` said beside the field and what was typed still in it."""
-        newsletters = self.service.newsletters
+        """A page with the sign-up form, `problem` said beside the field and what was typed still in it.
+
+        Where the form is pressed for visitors from that network, it has a challenge, or rests.
+        """
+        newsletters, now = self.service.newsletters, self.clock()
+        pressure = max(at_least, self.guard.pressure(prefix, now))
+        is_asked = Pressure.CALM < pressure < Pressure.PAUSED
         context = {
             "newsletters": list(newsletters.values()),
             "chosen": newsletters.get(chosen) or next(iter(newsletters.values())),
             "typed": typed,
             "problem": problem,
-            "filled": fill_stamp(self.service.token_key, self.clock()),
+            "filled": fill_stamp(self.service.token_key, now),
+            "challenge": as_attribute(self.guard.challenge(pressure, now)) if is_asked else "",
+            "is_resting": pressure is Pressure.PAUSED,
         }
-        return self._answer(name, status, {} if name == "public/home.html" else NOT_FOR_SEARCH, context)
+        more = {} if name == "public/home.html" else NOT_FOR_SEARCH
+        return self._answer(name, status, {**more, **(WITH_PROOF if is_asked else {})}, context)
 
     def old_link(self) -> Answer:
         """What somebody sees whose link is forged, used up or too old: what to do, and the form to do it with."""
@@ -96,6 +115,11 @@ class Site:
         https = HSTS if self.service.base_url.startswith("https://") else {}
         html = self.pages.render(name, **context)
         return Response(html, status_code=status, media_type=MediaType.HTML, headers={**HEADERS, **https, **more})
+
+
+def network_of(request: Request[Any, Any, Any]) -> str:
+    """The network that a request comes from, as the server knows it: a header counts only from a proxy (O-26)."""
+    return prefix_of(request.client.host if request.client else None)
 
 
 def fields_of(request: Request[Any, Any, Any], body: bytes) -> dict[str, str]:

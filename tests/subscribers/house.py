@@ -15,6 +15,7 @@ from litestar.static_files import create_static_files_router
 from sqlalchemy.orm import Session
 
 from subscribers.db import Database
+from subscribers.guard import Guard
 from subscribers.letters import Letter
 from subscribers.pages import Pages
 from subscribers.service import NewsletterInfo, Service
@@ -85,10 +86,10 @@ def make_service(
     return Service(database, vault, keys, outbox, base_url, declared)
 
 
-def make_app(service: Service, clock: Clock, **everywhere: object) -> Litestar:
+def make_app(service: Service, clock: Clock, guard: Guard | None = None, **everywhere: object) -> Litestar:
     pages = Pages([TEMPLATES], **{"site_title": "The Watch", **everywhere})
     static = create_static_files_router("/static", [TEMPLATES / "static"])
-    return Litestar([*public_routes(service, pages, clock), static], openapi_config=None)
+    return Litestar([*public_routes(service, pages, clock, guard), static], openapi_config=None)
 
 
 @contextmanager
