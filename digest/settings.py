@@ -336,7 +336,7 @@ class Web(Section):
 
 
 class Form(Section):
-    """How much the sign-up form takes before it asks for more (O-24); `subscribers.budgets.FormRules` says what each is.
+    """How much the sign-up form takes before it asks for more (O-24); what each is, `FormRules` says.
 
     A newsroom that expects a great wave, as after a broadcast, raises `per_hour`.
     """

@@ -63,6 +63,8 @@ class Site:
     pages: Pages
     clock: Clock
     guard: Guard
+    origins: frozenset[str] = frozenset()
+    """Sites whose own pages may use the API from a browser."""
 
     def page(self, name: str, *, status: int = 200, **context: object) -> Answer:
         """A page that search engines should leave alone."""

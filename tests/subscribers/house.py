@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,10 +86,12 @@ def make_service(
     return Service(database, vault, keys, outbox, base_url, declared)
 
 
-def make_app(service: Service, clock: Clock, guard: Guard | None = None, **everywhere: object) -> Litestar:
+def make_app(
+    service: Service, clock: Clock, guard: Guard | None = None, origins: Sequence[str] = (), **everywhere: object
+) -> Litestar:
     pages = Pages([TEMPLATES], **{"site_title": "The Watch", **everywhere})
     static = create_static_files_router("/static", [TEMPLATES / "static"])
-    return Litestar([*public_routes(service, pages, clock, guard), static], openapi_config=None)
+    return Litestar([*public_routes(service, pages, clock, guard, origins), static], openapi_config=None)
 
 
 @contextmanager

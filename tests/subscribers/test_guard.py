@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from html import unescape
-from typing import Any
+from typing import Any, cast
 
 import altcha
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from litestar import Litestar
 from litestar.testing import TestClient
@@ -34,6 +34,7 @@ from tests.subscribers.house import BASE_URL, Clock, make_app
 from tests.subscribers.test_web import ADDRESS, hidden, send_form, snapshot
 
 KEY = b"k" * 32
+TABLE = cast("sa.Table", FormCount.__table__)
 SMALL = FormRules(per_hour=8, prefix_per_hour=4, domain_per_hour=6, unproven_per_hour=3, unproven_prefix_per_hour=2)
 NAMES = ("challenge", "solution", "parameters", "signature", "x")
 HOME, OFFICE, TOR = "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"
@@ -101,63 +102,65 @@ class TestPressure:
 
 
 class TestBudgets:
-    def test_a_network_that_asks_too_often_is_asked_for_a_proof_and_others_are_not(self, database, clock) -> None:
-        guard = Guard(database, KEY, SMALL)
+    def test_a_network_that_asks_too_often_is_asked_for_a_proof_and_others_are_not(
+        self, sqlite_database, clock
+    ) -> None:
+        guard = Guard(sqlite_database, KEY, SMALL)
         assert knocks(guard, 4, clock()) == [Verdict.TAKE] * 4
         assert guard.pressure(HOME, clock()) is Pressure.PROOF
         assert guard.pressure(OFFICE, clock()) is Pressure.CALM
         assert knocks(guard, 1, clock(), OFFICE) == [Verdict.TAKE]
 
-    def test_without_a_proof_a_small_reserve_is_left(self, database, clock) -> None:
-        guard = Guard(database, KEY, SMALL)
+    def test_without_a_proof_a_small_reserve_is_left(self, sqlite_database, clock) -> None:
+        guard = Guard(sqlite_database, KEY, SMALL)
         assert knocks(guard, 9, clock()) == [Verdict.TAKE] * 6 + [Verdict.ASK] * 3
 
-    def test_a_proof_buys_what_the_budget_has_not(self, database, clock) -> None:
-        guard = Guard(database, KEY, SMALL)
+    def test_a_proof_buys_what_the_budget_has_not(self, sqlite_database, clock) -> None:
+        guard = Guard(sqlite_database, KEY, SMALL)
         knocks(guard, 9, clock(), TOR)
         for _ in range(20):
             answer = solve(guard.challenge(Pressure.PROOF, clock()))
             assert guard.judge(Knock(TOR, "a.example", answer), clock()) is Verdict.TAKE
         assert knocks(guard, 1, clock(), TOR) == [Verdict.ASK]
 
-    def test_an_hour_later_the_budget_is_there_again(self, database, clock) -> None:
-        guard = Guard(database, KEY, SMALL)
+    def test_an_hour_later_the_budget_is_there_again(self, sqlite_database, clock) -> None:
+        guard = Guard(sqlite_database, KEY, SMALL)
         knocks(guard, 9, clock())
         clock.turn(hours=1)
         assert guard.pressure(HOME, clock()) is Pressure.CALM
         assert knocks(guard, 4, clock()) == [Verdict.TAKE] * 4
 
-    def test_one_domain_is_not_bombed_from_everywhere(self, database, clock) -> None:
-        guard = Guard(database, KEY, replace(SMALL, per_hour=1000))
+    def test_one_domain_is_not_bombed_from_everywhere(self, sqlite_database, clock) -> None:
+        guard = Guard(sqlite_database, KEY, replace(SMALL, per_hour=1000))
         taken = [guard.judge(Knock(f"10.0.{n}.0/24", "victim.example"), clock()) for n in range(20)]
         assert taken == [Verdict.TAKE] * 9 + [Verdict.ASK] * 11
         assert guard.judge(Knock("10.1.0.0/24", "other.example"), clock()) is Verdict.TAKE
 
-    def test_nor_are_all_together(self, database, clock) -> None:
-        guard = Guard(database, KEY, SMALL)
+    def test_nor_are_all_together(self, sqlite_database, clock) -> None:
+        guard = Guard(sqlite_database, KEY, SMALL)
         taken = [guard.judge(Knock(f"10.0.{n}.0/24", f"d{n}.example"), clock()) for n in range(20)]
         assert taken == [Verdict.TAKE] * 11 + [Verdict.ASK] * 9
         assert guard.pressure("10.9.0.0/24", clock()) is Pressure.PROOF
 
-    def test_a_form_elsewhere_has_the_reserve_alone(self, database, clock) -> None:
-        guard = Guard(database, KEY, SMALL)
+    def test_a_form_elsewhere_has_the_reserve_alone(self, sqlite_database, clock) -> None:
+        guard = Guard(sqlite_database, KEY, SMALL)
         elsewhere = Knock(HOME, "a.example", is_ours=False)
         assert [guard.judge(elsewhere, clock()) for _ in range(3)] == [Verdict.TAKE, Verdict.TAKE, Verdict.ASK]
         assert guard.pressure(HOME, clock()) is Pressure.CALM
 
-    def test_a_page_that_is_looked_at_takes_nothing_and_writes_nothing(self, database, clock) -> None:
-        guard = Guard(database, KEY, SMALL)
+    def test_a_page_that_is_looked_at_takes_nothing_and_writes_nothing(self, sqlite_database, clock) -> None:
+        guard = Guard(sqlite_database, KEY, SMALL)
         knocks(guard, 3, clock())
-        before = [tuple(row) for row in rows(database)]
+        before = [tuple(row) for row in rows(sqlite_database)]
         for _ in range(50):
             clock.turn(seconds=5)
             assert guard.pressure(HOME, clock()) is Pressure.CALM
-        assert rows(database) == before
+        assert rows(sqlite_database) == before
 
 
 def rows(database: Database) -> list[tuple[Any, ...]]:
     with database.read() as session:
-        return sorted(tuple(row) for row in session.execute(sa.select(FormCount.__table__)))
+        return sorted(tuple(row) for row in session.execute(sa.select(TABLE)))
 
 
 class TestSharing:
@@ -173,10 +176,11 @@ class TestSharing:
             clock.turn(seconds=3)
         assert first.pressure("10.3.0.0/24", clock()) is Pressure.PROOF
 
+    @settings(max_examples=25, deadline=None)
     @given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 600)), max_size=12))
     def test_the_database_reckons_as_the_rule_does(self, steps: list[tuple[int, float]]) -> None:
         with closing(Database("sqlite://")) as database:
-            FormCount.__table__.create(database.engine)  # type: ignore[attr-defined]  # A mapped class has a Table.
+            TABLE.create(database.engine)
             counts, expected, now = Counts(database), Bucket(), dt.datetime(2026, 11, 18, tzinfo=dt.UTC)
             for times, later in steps:
                 now += dt.timedelta(seconds=later)
@@ -192,16 +196,16 @@ class TestSharing:
     def test_what_could_not_be_shared_is_not_lost(self, sqlite_database, clock) -> None:
         counts = Counts(sqlite_database)
         counts.add({1: 10}, clock())
-        FormCount.__table__.drop(sqlite_database.engine)
+        TABLE.drop(sqlite_database.engine)
         with pytest.raises(sa.exc.OperationalError):
             counts.meet(clock())
-        FormCount.__table__.create(sqlite_database.engine)
+        TABLE.create(sqlite_database.engine)
         counts.meet(clock())
         assert [level for _, level, _ in rows(sqlite_database)] == [1.0]
 
     def test_without_its_tables_a_guard_still_keeps_its_own_budgets(self, sqlite_database, clock) -> None:
         guard = Guard(sqlite_database, KEY, SMALL)
-        FormCount.__table__.drop(sqlite_database.engine)
+        TABLE.drop(sqlite_database.engine)
         assert knocks(guard, 9, clock()) == [Verdict.TAKE] * 6 + [Verdict.ASK] * 3
 
     def test_old_buckets_are_thrown_away(self, database, clock) -> None:
@@ -218,13 +222,13 @@ class TestSharing:
 
 
 class TestPrivacy:
-    def test_no_network_and_no_domain_is_written_down_or_shown(self, database, clock) -> None:
-        guard = Guard(database, KEY, SMALL)
+    def test_no_network_and_no_domain_is_written_down_or_shown(self, sqlite_database, clock) -> None:
+        guard = Guard(sqlite_database, KEY, SMALL)
         knock = Knock(HOME, "canary.example")
         for _ in range(3):
             guard.judge(knock, clock())
             clock.turn(seconds=3)
-        kept = repr((rows(database), vars(guard), vars(guard._networks), vars(guard._counts), knock))
+        kept = repr((rows(sqlite_database), vars(guard), vars(guard._networks), vars(guard._counts), knock))
         assert "canary" not in kept
         assert "192.0.2" not in kept
 
@@ -320,6 +324,7 @@ class TestProofs:
         answer["solution"]["counter"] += 1
         assert not proofs.spend(base64.b64encode(json.dumps(answer).encode()).decode(), clock())
 
+    @settings(max_examples=50, deadline=None)
     @given(
         st.recursive(
             st.none() | st.booleans() | st.floats() | st.text(max_size=5),
@@ -436,7 +441,8 @@ class TestTheForm:
 
         def answer(name: str) -> str:
             fields = {"newsletter": "watch", "email": f"{name}@d9.example", "filled": filled}
-            return client.post("/subscribe", data=fields).text.replace(name, "…")
+            text: str = client.post("/subscribe", data=fields).text
+            return text.replace(name, "…")
 
         known, other = (re.sub(r'data-challenge="[^"]+"', "", answer(name)) for name in ("known", "other"))
         assert known == other
