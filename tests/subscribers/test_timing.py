@@ -1,0 +1,186 @@
+"""Whoever measures how long an answer takes does not learn what is known of an address (O-20).
+
+How pairs are measured and judged, `benchmarks.evenness` says. A difference counts only where three independent
+measurements agree on it and on its sign, each at p = 0.01: by chance that happens in fewer than one of a hundred
+thousand runs, and a difference that is there is found each time, as the planted one shows.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import random
+import time
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.evenness import Compared, compare, measure
+from digest.mail.outbox import LedgerOutbox
+from subscribers.budgets import FormRules
+from subscribers.db import Database
+from subscribers.guard import Guard
+from subscribers.service import Service
+from subscribers.suppression import BOUNCE, COMPLAINT, add_suppression
+from subscribers.tokens import fill_stamp
+from subscribers.vault import Keys, Vault
+from tests.subscribers.house import BASE_URL, WATCH, Clock, Recorder, make_app, make_service, serving
+
+SIGNIFICANT = 0.01
+PAIRS, PAIRS_OVER_HTTP = 40, 25
+MANY = FormRules(per_hour=10**6, prefix_per_hour=10**6, domain_per_hour=10**6)
+STATES = ("waiting", "confirmed", "told", "left", "never", "complained", "bounced")
+
+
+def agreed(first: Callable[[], object], second: Callable[[], object], pairs: int = PAIRS) -> list[Compared]:
+    """Three measurements that all find a difference of the same sign; none where one of them does not."""
+    rng, found = random.Random(20), list[Compared]()
+    while len(found) < 3:
+        one = measure(first, second, pairs, rng)
+        if one.p >= SIGNIFICANT or (found and (one.difference > 0) is not (found[0].difference > 0)):
+            return []
+        found.append(one)
+    return found
+
+
+class TestTheMeasure:
+    @given(st.integers(0, 2**32), st.floats(0.0001, 0.01))
+    def test_pairs_that_differ_by_chance_alone_are_told_apart_as_rarely_as_p_says(
+        self, seed: int, noise: float
+    ) -> None:
+        rng = random.Random(seed)
+        found = [
+            compare([(rng.expovariate(1 / noise), rng.expovariate(1 / noise)) for _ in range(40)]).p for _ in range(60)
+        ]
+        assert sum(p < SIGNIFICANT for p in found) <= 6
+
+    def test_a_few_slow_ones_sway_nothing(self) -> None:
+        rng = random.Random(1)
+        times = [(0.002 + rng.random() / 1e4, 0.002 + rng.random() / 1e4) for _ in range(100)]
+        assert compare([*times, *[(0.002, 3.0)] * 5]).p > SIGNIFICANT
+
+    def test_too_few_are_not_judged(self) -> None:
+        with pytest.raises(ValueError, match="too few"):
+            compare([(1.0, 2.0)] * 5)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(dt.datetime.now(dt.UTC))
+
+
+@pytest.fixture
+def people(sqlite_database: Database, keys: Keys, clock: Clock) -> Service:
+    """A service whose letters are rows, and of each of `STATES` so many people as a test asks about."""
+    outbox, vault = Recorder(), Vault(sqlite_database, keys)
+    before = make_service(sqlite_database, vault, keys, outbox)
+    earlier = clock() - dt.timedelta(days=2)
+    for state, number in itertools.product(STATES, range(4)):
+        before.join("watch", f"{state}-{number}@example.org", earlier)
+        if state in ("confirmed", "told", "left"):
+            before.confirm(outbox.tokens("confirm_url")[-1], earlier)
+        if state == "told":
+            before.join("watch", f"{state}-{number}@example.org", clock())
+        if state == "never":
+            before.never(outbox.tokens("never_url")[-1], earlier)
+        if state in ("complained", "bounced"):
+            hashed = vault.suppression_hash(f"{state}-{number}@example.org")
+            with sqlite_database.write() as session:
+                add_suppression(session, hashed, COMPLAINT if state == "complained" else BOUNCE, earlier)
+    return Service(sqlite_database, vault, keys, LedgerOutbox(vault), BASE_URL, {"watch": WATCH})
+
+
+def numbered(template: str) -> Iterator[str]:
+    """Addresses that nobody has asked about before."""
+    return (template.format(number) for number in itertools.count())
+
+
+class TestTheService:
+    @pytest.mark.parametrize("state", STATES)
+    def test_no_state_can_be_told_from_a_new_address(self, people: Service, clock: Clock, state: str) -> None:
+        new = numbered("new-{}@example.org")
+        known = itertools.cycle(f"{state}-{number}@example.org" for number in range(4))
+
+        def ask(addresses: Iterator[str]) -> Callable[[], object]:
+            return lambda: people.join("watch", next(addresses), clock())
+
+        assert agreed(ask(new), ask(known)) == []
+
+    def test_nor_can_a_request_that_a_program_sent(self, people: Service, clock: Clock) -> None:
+        new = numbered("new-{}@example.org")
+
+        def ask(*, is_meant: bool) -> Callable[[], object]:
+            return lambda: people.join("watch", next(new), clock(), is_meant=is_meant)
+
+        assert agreed(ask(is_meant=True), ask(is_meant=False)) == []
+
+    def test_an_uneven_service_is_found_out(
+        self, people: Service, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("subscribers.service.make_up", lambda *_: None)
+        new = numbered("new-{}@example.org")
+        known = itertools.cycle(f"never-{number}@example.org" for number in range(4))
+        found = agreed(
+            lambda: people.join("watch", next(new), clock()), lambda: people.join("watch", next(known), clock())
+        )
+        assert len(found) == 3
+        assert all(one.difference < 0 for one in found)
+
+
+@pytest.fixture
+def client(people: Service, sqlite_database: Database, keys: Keys, clock: Clock) -> Iterator[httpx.Client]:
+    """The application behind a real server, and one connection to it."""
+    app = make_app(people, clock, Guard(sqlite_database, keys.token, MANY))
+    with serving(app) as base, httpx.Client(base_url=base) as client:
+        yield client
+
+
+class TestOverHttp:
+    def poster(
+        self, client: httpx.Client, keys: Keys, clock: Clock, addresses: Iterator[str], **more: str
+    ) -> Callable[[], object]:
+        filled = fill_stamp(keys.token, clock() - dt.timedelta(minutes=1))
+
+        def post() -> object:
+            fields = {"newsletter": "watch", "email": next(addresses), "filled": filled, **more}
+            return client.post("/subscribe", data=fields).raise_for_status()
+
+        return post
+
+    @pytest.mark.parametrize("state", ["confirmed", "never"])
+    def test_the_form_does_not_tell(self, client: httpx.Client, keys: Keys, clock: Clock, state: str) -> None:
+        known = itertools.cycle(f"{state}-{number}@example.org" for number in range(4))
+        new = numbered("new-{}@example.org")
+        assert (
+            agreed(self.poster(client, keys, clock, new), self.poster(client, keys, clock, known), PAIRS_OVER_HTTP)
+            == []
+        )
+
+    def test_nor_that_the_trap_was_fallen_into(self, client: httpx.Client, keys: Keys, clock: Clock) -> None:
+        new = numbered("new-{}@example.org")
+        trapped = self.poster(client, keys, clock, new, website="https://spam.example")
+        assert agreed(self.poster(client, keys, clock, new), trapped, PAIRS_OVER_HTTP) == []
+
+    def test_nor_does_the_api(self, client: httpx.Client) -> None:
+        known = itertools.cycle(f"confirmed-{number}@example.org" for number in range(4))
+        new = numbered("new-{}@example.org")
+
+        def ask(addresses: Iterator[str]) -> Callable[[], object]:
+            return lambda: client.post("/api/subscribe", json={"email": next(addresses), "newsletter": "watch"})
+
+        assert agreed(ask(new), ask(known), PAIRS_OVER_HTTP) == []
+
+    def test_a_difference_as_large_as_the_noise_is_found(self, client: httpx.Client, keys: Keys, clock: Clock) -> None:
+        post = self.poster(client, keys, clock, numbered("new-{}@example.org"))
+        planted = max(measure(post, post, PAIRS_OVER_HTTP, random.Random(seed)).noise for seed in range(2))
+
+        def slower() -> object:
+            until = time.perf_counter() + planted
+            while time.perf_counter() < until:
+                pass
+            return post()
+
+        assert len(agreed(post, slower, PAIRS_OVER_HTTP)) == 3
