@@ -50,12 +50,9 @@ def compare(times: Sequence[tuple[float, float]]) -> Compared:
     if len(times) < ENOUGH:
         raise ValueError(f"{len(times)} pairs are too few to judge")
     differences = [second - first for first, second in times]
-    return Compared(
-        _signed_rank(differences),
-        statistics.median(differences),
-        statistics.median(first for first, _ in times),
-        len(times),
-    )
+    low, middle, high = statistics.quantiles(differences, n=4)
+    first = statistics.median(one for one, _ in times)
+    return Compared(_signed_rank(differences), middle, high - low, first, len(times))
 
 
 def _signed_rank(differences: Sequence[float]) -> float:
