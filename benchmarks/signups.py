@@ -8,6 +8,7 @@ process; what it takes of them is said.
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import http.client
 import itertools
 import os
@@ -27,12 +28,14 @@ import sqlalchemy as sa
 from benchmarks.evenness import Compared, measure
 from benchmarks.ground import Ground, environment
 from benchmarks.issue import SLUG
-from benchmarks.tools import LOOPBACK, ROOT, STARTS_WITHIN, Failed
+from benchmarks.tools import LOOPBACK, ROOT, Failed, free_port, wait_for
 from subscribers.models import Subscription
 from subscribers.tokens import fill_stamp
 
 LANES = 24
 """Connections that the load comes by; a browser keeps its own open too."""
+FILLED_IN = dt.timedelta(minutes=1)
+"""How long ago the form was handed out."""
 WARM = 2.0
 """Seconds of the same load before anything is counted."""
 BUDGETS = (
@@ -48,6 +51,14 @@ BUDGETS = (
 
 
 @dataclass(frozen=True)
+class Web:
+    """A web process."""
+
+    port: int
+    pid: int
+
+
+@dataclass(frozen=True)
 class Load:
     """What came of a load: answers a second, the 99th percentile, and CPU of both sides in seconds a second."""
 
@@ -59,40 +70,36 @@ class Load:
 
 
 @contextmanager
-def serving(ground: Ground) -> Iterator[int]:
-    """One web process on the ground's database, without budgets that would stop the load; yields its port."""
-    port = _free_port()
+def serving(ground: Ground) -> Iterator[Web]:
+    """One web process on the ground's database, without budgets that would stop the load. Raises `Failed`."""
+    port = free_port()
     without = {f"DIGEST_FORM_{name}": str(10**9) for name in BUDGETS}
     base = {"DIGEST_WEB_PORT": str(port), "DIGEST_WEB_BASE_URL": f"http://{LOOPBACK}:{port}"}
     command = [sys.executable, "-m", "digest", "--config", str(ground.settings), "web"]
     environ = {**environment(1, 1, 1), **without, **base}
     process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        _wait_for(port, process)
-        ground_pid[port] = process.pid
-        yield port
+        wait_for(port, process)
+        yield Web(port, process.pid)
     finally:
         process.terminate()
         process.wait()
 
 
-ground_pid: dict[int, int] = {}
-
-
-def sustained(ground: Ground, port: int, rate: int, seconds: float) -> Load:
+def sustained(ground: Ground, web: Web, rate: int, seconds: float) -> Load:
     """Send so many sign-ups a second for so long, and count what became durable. Raises `Failed`."""
     before = _count(ground)
     numbers = itertools.count(before)
-    asyncio.run(_send(ground, port, rate, WARM, numbers))
-    warm, server, own = _count(ground), _cpu_of(ground_pid[port]), time.process_time()
+    asyncio.run(_send(ground, web.port, rate, WARM, numbers))
+    warm, server, own = _count(ground), _cpu_of(web.pid), time.process_time()
     begun = time.monotonic()
-    times = asyncio.run(_send(ground, port, rate, seconds, numbers))
+    times = asyncio.run(_send(ground, web.port, rate, seconds, numbers))
     took = time.monotonic() - begun
     stored = _count(ground) - warm
     if stored != len(times):
         raise Failed(f"{len(times)} sign-ups were answered, and {stored} stored")
     p99 = statistics.quantiles(times, n=100)[98]
-    server, own = _cpu_of(ground_pid[port]) - server, time.process_time() - own
+    server, own = _cpu_of(web.pid) - server, time.process_time() - own
     return Load(len(times) / took, p99, statistics.median(times), server / took, own / took)
 
 
@@ -126,8 +133,7 @@ def _request(ground: Ground, port: int, number: int) -> bytes:
 
 
 def _fields(ground: Ground, address: str) -> dict[str, str]:
-    handed_out = ground.house.clock().replace(microsecond=0)
-    stamp = fill_stamp(ground.house.keys.token, handed_out.fromtimestamp(handed_out.timestamp() - 60, handed_out.tzinfo))
+    stamp = fill_stamp(ground.house.keys.token, ground.house.clock() - FILLED_IN)
     return {"newsletter": SLUG, "email": address, "filled": stamp, "website": ""}
 
 
@@ -139,11 +145,11 @@ async def _answer(reader: asyncio.StreamReader) -> None:
     await reader.readexactly(int(length.partition(b":")[2]))
 
 
-def told_apart(ground: Ground, port: int, pairs: int, turn: int) -> Compared:
+def told_apart(ground: Ground, web: Web, pairs: int, turn: int) -> Compared:
     """Ask for a reader who is subscribed and for somebody new, in pairs, over one connection."""
     known = (f"reader-{number % 200 + 1}@readers{(number % 200 + 1) % 50}.example" for number in itertools.count())
     new = (f"told-{turn}-{number}@new.example" for number in itertools.count())
-    connection = http.client.HTTPConnection(LOOPBACK, port)
+    connection = http.client.HTTPConnection(LOOPBACK, web.port)
 
     def ask(addresses: Iterator[str]) -> Callable[[], object]:
         return lambda: _post(connection, urlencode(_fields(ground, next(addresses))))

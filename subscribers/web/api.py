@@ -236,14 +236,13 @@ def _subscribe(site: Site, speaker: _Speaker) -> HTTPRouteHandler:
     @post(
         "/subscribe",
         status_code=202,
-        sync_to_thread=True,
         description=ABOUT,
         guards=[_json_only],
         request_max_body_size=MAX_BODY,
         responses=_problems(*TITLES),
     )
-    def subscribe(request: Request[Any, Any, Any], data: JSONBody[Wanted]) -> Response[Accepted]:
-        return act(request, data)
+    async def subscribe(request: Request[Any, Any, Any], data: JSONBody[Wanted]) -> Response[Accepted]:
+        return await site.beat.answer(lambda: act(request, data))
 
     return subscribe
 

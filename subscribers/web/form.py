@@ -14,7 +14,7 @@ from subscribers.budgets import Pressure
 from subscribers.forms import BadAddress, parse_address
 from subscribers.guard import Knock, Verdict
 from subscribers.tokens import read_fill_stamp
-from subscribers.web.site import DOING, READING, Answer, Site, fields_of, network_of
+from subscribers.web.site import ON_BEAT, READING, Answer, Site, fields_of, network_of
 
 QUICKEST = dt.timedelta(seconds=1)
 """Nobody reads a form, types an address and sends it within this; a program does (O-24)."""
@@ -39,26 +39,30 @@ def form_routes(site: Site) -> list[HTTPRouteHandler]:
     def show_again(request: Request[Any, Any, Any]) -> Answer:
         return site.form(prefix=network_of(request))
 
-    @post("/subscribe", **DOING)
-    def subscribe(request: Request[Any, Any, Any], body: RawBody) -> Answer:
-        fields = fields_of(request, body)
-        chosen, typed, network = fields.get("newsletter", ""), fields.get("email", ""), network_of(request)
-        again = partial(site.form, chosen=chosen, typed=typed, prefix=network)
-        if problem := _unusable(site, fields):
-            return again(status=422, problem=problem)
-        address = parse_address(typed)
-        if isinstance(address, BadAddress):
-            return again(status=422, problem=address.reason)
-        knock = Knock(network, address.domain, fields.get("altcha", ""), is_ours=_has_stamp(fields))
-        match site.guard.judge(knock, site.clock()):
-            case Verdict.REST:
-                return again(status=503, at_least=Pressure.PAUSED)
-            case Verdict.ASK:
-                return again(status=429, problem=ONCE_MORE, at_least=Pressure.PROOF)
-        site.service.join(chosen, typed, site.clock(), is_meant=_is_by_hand(site, fields))
-        return site.page("public/look.html")
+    @post("/subscribe", **ON_BEAT)
+    async def subscribe(request: Request[Any, Any, Any], body: RawBody) -> Answer:
+        fields, network = fields_of(request, body), network_of(request)
+        return await site.beat.answer(lambda: _answer(site, fields, network))
 
     return [show, show_again, subscribe]
+
+
+def _answer(site: Site, fields: dict[str, str], network: str) -> Answer:
+    chosen, typed = fields.get("newsletter", ""), fields.get("email", "")
+    again = partial(site.form, chosen=chosen, typed=typed, prefix=network)
+    if problem := _unusable(site, fields):
+        return again(status=422, problem=problem)
+    address = parse_address(typed)
+    if isinstance(address, BadAddress):
+        return again(status=422, problem=address.reason)
+    knock = Knock(network, address.domain, fields.get("altcha", ""), is_ours=_has_stamp(fields))
+    match site.guard.judge(knock, site.clock()):
+        case Verdict.REST:
+            return again(status=503, at_least=Pressure.PAUSED)
+        case Verdict.ASK:
+            return again(status=429, problem=ONCE_MORE, at_least=Pressure.PROOF)
+    site.service.join(chosen, typed, site.clock(), is_meant=_is_by_hand(site, fields))
+    return site.page("public/look.html")
 
 
 def _unusable(site: Site, fields: dict[str, str]) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from litestar import Request, Response
 from litestar.enums import HttpMethod, MediaType
 from litestar.exceptions import ClientException
 
+from subscribers.beat import Beat
 from subscribers.body import MAX_BODY, BadForm, read_form
 from subscribers.budgets import Pressure
 from subscribers.guard import Guard
@@ -53,6 +54,8 @@ DOING: dict[str, Any] = {
     "request_max_body_size": MAX_BODY,
 }
 """What a handler is declared with that takes a form."""
+ON_BEAT: dict[str, Any] = {name: value for name, value in DOING.items() if name != "sync_to_thread"}
+"""The same for one whose answer must not tell by its time what was done."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Site:
     guard: Guard
     origins: frozenset[str] = frozenset()
     """Sites whose own pages may use the API from a browser."""
+    beat: Beat = field(default_factory=Beat)
 
     def page(self, name: str, *, status: int = 200, **context: object) -> Answer:
         """A page that search engines should leave alone."""

@@ -7,6 +7,7 @@ thousand runs, and a difference that is there is found each time, as the planted
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import itertools
 import random
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from benchmarks.evenness import Compared, compare, measure
 from digest.mail.outbox import LedgerOutbox
+from subscribers.beat import BEAT, Beat, until_beat
 from subscribers.budgets import FormRules
 from subscribers.db import Database
 from subscribers.guard import Guard
@@ -30,7 +32,7 @@ from subscribers.vault import Keys, Vault
 from tests.subscribers.house import BASE_URL, WATCH, Clock, Recorder, make_app, make_service, serving
 
 SIGNIFICANT = 0.01
-PAIRS, PAIRS_OVER_HTTP = 40, 25
+PAIRS, PAIRS_ON_BEAT = 40, 25
 MANY = FormRules(per_hour=10**6, prefix_per_hour=10**6, domain_per_hour=10**6)
 STATES = ("waiting", "confirmed", "told", "left", "never", "complained", "bounced")
 
@@ -95,24 +97,48 @@ def numbered(template: str) -> Iterator[str]:
     return (template.format(number) for number in itertools.count())
 
 
-class TestTheService:
+class TestTheBeat:
+    @given(st.floats(0, 10))
+    def test_an_answer_waits_for_the_next_beat_and_no_longer(self, passed: float) -> None:
+        left = until_beat(passed)
+        assert 0 < left <= BEAT
+        assert (passed + left) / BEAT == pytest.approx(round((passed + left) / BEAT), abs=1e-6)
+
     @pytest.mark.parametrize("state", STATES)
     def test_no_state_can_be_told_from_a_new_address(self, people: Service, clock: Clock, state: str) -> None:
         new = numbered("new-{}@example.org")
         known = itertools.cycle(f"{state}-{number}@example.org" for number in range(4))
+        with asyncio.Runner() as runner:
 
-        def ask(addresses: Iterator[str]) -> Callable[[], object]:
-            return lambda: people.join("watch", next(addresses), clock())
+            def ask(addresses: Iterator[str]) -> Callable[[], object]:
+                return lambda: runner.run(beat.answer(lambda: people.join("watch", next(addresses), clock())))
 
-        assert agreed(ask(new), ask(known)) == []
+            beat = Beat()
+            assert agreed(ask(new), ask(known), PAIRS_ON_BEAT) == []
 
-    def test_nor_can_a_request_that_a_program_sent(self, people: Service, clock: Clock) -> None:
-        new = numbered("new-{}@example.org")
+    def test_what_fails_fails_on_the_beat_too(self) -> None:
+        async def fail() -> None:
+            await Beat().answer(lambda: 1 / 0)
 
-        def ask(*, is_meant: bool) -> Callable[[], object]:
-            return lambda: people.join("watch", next(new), clock(), is_meant=is_meant)
+        begun = time.monotonic()
+        with pytest.raises(ZeroDivisionError):
+            asyncio.run(fail())
+        assert time.monotonic() - begun >= BEAT
 
-        assert agreed(ask(is_meant=True), ask(is_meant=False)) == []
+
+class TestTheService:
+    def test_its_work_is_nearly_the_same_without_the_beat(self, people: Service, clock: Clock) -> None:
+        new, known = numbered("new-{}@example.org"), itertools.cycle(f"never-{n}@example.org" for n in range(4))
+        shares = []
+        for seed in range(3):
+            found = measure(
+                lambda: people.join("watch", next(new), clock()),
+                lambda: people.join("watch", next(known), clock()),
+                PAIRS,
+                random.Random(seed),
+            )
+            shares.append(abs(found.difference) / found.first)
+        assert min(shares) < 0.4, shares
 
     def test_an_uneven_service_is_found_out(
         self, people: Service, clock: Clock, monkeypatch: pytest.MonkeyPatch
@@ -152,14 +178,13 @@ class TestOverHttp:
         known = itertools.cycle(f"{state}-{number}@example.org" for number in range(4))
         new = numbered("new-{}@example.org")
         assert (
-            agreed(self.poster(client, keys, clock, new), self.poster(client, keys, clock, known), PAIRS_OVER_HTTP)
-            == []
+            agreed(self.poster(client, keys, clock, new), self.poster(client, keys, clock, known), PAIRS_ON_BEAT) == []
         )
 
     def test_nor_that_the_trap_was_fallen_into(self, client: httpx.Client, keys: Keys, clock: Clock) -> None:
         new = numbered("new-{}@example.org")
         trapped = self.poster(client, keys, clock, new, website="https://spam.example")
-        assert agreed(self.poster(client, keys, clock, new), trapped, PAIRS_OVER_HTTP) == []
+        assert agreed(self.poster(client, keys, clock, new), trapped, PAIRS_ON_BEAT) == []
 
     def test_nor_does_the_api(self, client: httpx.Client) -> None:
         known = itertools.cycle(f"confirmed-{number}@example.org" for number in range(4))
@@ -168,11 +193,11 @@ class TestOverHttp:
         def ask(addresses: Iterator[str]) -> Callable[[], object]:
             return lambda: client.post("/api/subscribe", json={"email": next(addresses), "newsletter": "watch"})
 
-        assert agreed(ask(new), ask(known), PAIRS_OVER_HTTP) == []
+        assert agreed(ask(new), ask(known), PAIRS_ON_BEAT) == []
 
     def test_a_difference_as_large_as_the_noise_is_found(self, client: httpx.Client, keys: Keys, clock: Clock) -> None:
         post = self.poster(client, keys, clock, numbered("new-{}@example.org"))
-        planted = max(measure(post, post, PAIRS_OVER_HTTP, random.Random(seed)).noise for seed in range(2))
+        planted = max(measure(post, post, PAIRS_ON_BEAT, random.Random(seed)).noise for seed in range(2))
 
         def slower() -> object:
             until = time.perf_counter() + planted
@@ -180,4 +205,4 @@ class TestOverHttp:
                 pass
             return post()
 
-        assert len(agreed(post, slower, PAIRS_OVER_HTTP)) == 3
+        assert len(agreed(post, slower, PAIRS_ON_BEAT)) == 3
