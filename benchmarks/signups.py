@@ -8,11 +8,13 @@ process; what it takes of them is said.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import http.client
 import itertools
 import os
 import random
+import socket
 import statistics
 import subprocess
 import sys
@@ -28,7 +30,7 @@ import sqlalchemy as sa
 from benchmarks.evenness import Compared, measure
 from benchmarks.ground import Ground, environment
 from benchmarks.issue import SLUG
-from benchmarks.tools import LOOPBACK, ROOT, Failed, free_port, wait_for
+from benchmarks.tools import LOOPBACK, ROOT, STARTS_WITHIN, Failed, free_port
 from subscribers.models import Subscription
 from subscribers.tokens import fill_stamp
 
@@ -79,11 +81,20 @@ def serving(ground: Ground) -> Iterator[Web]:
     environ = {**environment(1, 1, 1), **without, **base}
     process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait_for(port, process)
+        _wait_for(port, process)
         yield Web(port, process.pid)
     finally:
         process.terminate()
         process.wait()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + STARTS_WITHIN
+    while time.monotonic() < until and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1):
+            return
+        time.sleep(0.05)
+    raise Failed("the web process did not start")
 
 
 def sustained(ground: Ground, web: Web, rate: int, seconds: float) -> Load:

@@ -57,7 +57,7 @@ def sink(tools: Tools) -> Iterator[int]:
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
     command = [tools.sink, *user, f"{LOOPBACK}:{port}", str(BACKLOG)]
     with _stopped(subprocess.Popen(command, stdout=subprocess.DEVNULL, text=True)) as process:
-        wait_for(port, process)
+        _wait_for(port, process)
         yield port
 
 
@@ -105,7 +105,7 @@ def free_port() -> int:
         return port
 
 
-def wait_for(port: int, process: subprocess.Popen[str]) -> None:
+def _wait_for(port: int, process: subprocess.Popen[str]) -> None:
     """Wait for a server's greeting. Raises `Failed`."""
     until = time.monotonic() + STARTS_WITHIN
     while time.monotonic() < until and process.poll() is None:
