@@ -115,7 +115,7 @@ def rows(sizes: Sizes) -> tuple[Row, ...]:
         ),
         Row("sign-ups", "sign-ups a second, sustained on one process, SQLite, each durable", 300, "/s", digits=0),
         Row(
-            "sign-ups-p99", "99th percentile of their answers, from the instant they were due", 50, " ms", at_most=True
+            "sign-ups-p99", "99th percentile of their answers, from when they were due", 50, " ms", at_most=True
         ),
         Row(
             "told-apart",

@@ -7,13 +7,13 @@ from typing import NoReturn
 
 import sqlalchemy as sa
 
-from digest.cli import dkim, doctor, issues, people, report, roles, sending, setup
+from digest.cli import dkim, doctor, form, issues, people, report, roles, sending, setup
 from digest.cli.context import EXPECTED, app
 from digest.cli.printing import plain
 
 __all__ = ["app", "main"]
 
-REGISTERED = (issues, sending, report, people, roles, setup, dkim, doctor)
+REGISTERED = (issues, sending, report, people, roles, setup, dkim, doctor, form)
 
 
 def main() -> None:
