@@ -30,7 +30,7 @@ FILLED = {
     "file_path": "desk.css",
 }
 # Whoever adds a form for readers adds it here, and thinks of who may post to it.
-READERS_FORMS = {"/subscribe", "/confirm/{token:str}", "/u/{token:str}", "/never/{token:str}"}
+READERS_FORMS = {"/subscribe", "/api/subscribe", "/confirm/{token:str}", "/u/{token:str}", "/never/{token:str}"}
 
 
 def handlers(app: Litestar) -> Iterator[tuple[str, str, HTTPRouteHandler]]:
