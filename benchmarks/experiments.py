@@ -15,6 +15,7 @@ from benchmarks.issue import Frozen
 from benchmarks.opening import open_all
 from benchmarks.rows import Measured
 from benchmarks.signing import CannotMeasure, can_sign, check, write_key
+from benchmarks.signups import serving, sustained, told_apart
 from benchmarks.sizes import Sizes
 from benchmarks.stopwatch import Took, race
 from benchmarks.tools import Tools, generate, proxy, sink
@@ -248,6 +249,23 @@ def imports(bench: Bench, turn: int) -> Found:
     return {"import": Measured(min(embedded, on_server), f"SQLite {embedded:,.0f}/s, PostgreSQL {on_server:,.0f}/s")}
 
 
+def sign_ups(bench: Bench, turn: int) -> Found:
+    """A web process that is sent sign-ups, and whether readers can be told from people who are new."""
+    ground = bench.sqlite(bench.sizes.small)
+    with serving(ground) as web:
+        told = told_apart(ground, web, bench.sizes.pairs, turn)
+        load = sustained(ground, web, bench.sizes.sign_ups, bench.sizes.sign_up_seconds)
+    cpu = f"CPU of the web process {load.server_cpu:.0%}, of the generator beside it {load.own_cpu:.0%} of a core"
+    return {
+        "sign-ups": Measured(load.rate, f"median {load.median * 1000:.0f} ms; {cpu}"),
+        "sign-ups-p99": Measured(load.p99 * 1000, f"at {load.rate:,.0f}/s; median {load.median * 1000:.0f} ms"),
+        "told-apart": Measured(
+            told.p,
+            f"{told.pairs:,} pairs; median difference {told.difference * 1e6:+,.0f} µs of {told.first * 1000:,.1f} ms",
+        ),
+    }
+
+
 EXPERIMENTS: Mapping[Callable[[Bench, int], Found], tuple[str, ...]] = {
     generators: ("source-kept", "source-each", "cpu"),
     vault: ("vault",),
@@ -258,6 +276,7 @@ EXPERIMENTS: Mapping[Callable[[Bench, int], Found], tuple[str, ...]] = {
     slow_link: ("round-trip",),
     audiences: ("rate", "memory", "freeze"),
     imports: ("import",),
+    sign_ups: ("sign-ups", "sign-ups-p99", "told-apart"),
 }
 """What finds which rows."""
 LONG = (workers, audiences, imports)

@@ -121,4 +121,13 @@ def rows(sizes: Sizes) -> tuple[Row, ...]:
             "/s",
             digits=0,
         ),
+        Row("sign-ups", "sign-ups a second, sustained on one process, SQLite, each durable", 300, "/s", digits=0),
+        Row("sign-ups-p99", "99th percentile of their answers, from when they were due", 50, " ms", at_most=True),
+        Row(
+            "told-apart",
+            f"p of the difference in time between a reader and somebody new, {sizes.pairs:,} requests each",
+            0.01,
+            "",
+            digits=3,
+        ),
     )

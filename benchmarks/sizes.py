@@ -24,11 +24,16 @@ class Sizes:
     """Messages of the loop that signs with dkimpy."""
     small: int
     large: int
+    sign_up_seconds: float
+    pairs: int
+    """Of a request for somebody known and one for somebody new."""
     connections: int = 20
     lanes_of_two: int = 10
     """Connections of each of two workers: few, so that even both together leave a core to the sink."""
     round_trip: float = 0.02
     """Seconds there and back on the slow link."""
+    sign_ups: int = 303
+    """So many a second are sent, a little more than have to be answered."""
     reuse: int = 1_000_000
     """Messages a connection carries: as many as there are, as `smtp-source -d` does it. The default is 100."""
 
@@ -48,6 +53,8 @@ FULL = Sizes(
     dkimpy=1_000,
     small=10_000,
     large=500_000,
+    sign_up_seconds=20,
+    pairs=2_000,
 )
 QUICK = Sizes(
     rounds=2,
@@ -59,4 +66,6 @@ QUICK = Sizes(
     dkimpy=250,
     small=10_000,
     large=30_000,
+    sign_up_seconds=5,
+    pairs=300,
 )

@@ -52,7 +52,7 @@ def find_tools(places: str) -> Tools:
 @contextlib.contextmanager
 def sink(tools: Tools) -> Iterator[int]:
     """A relay on a free port of loopback that takes every message and throws it away. Raises `Failed`."""
-    port = _free_port()
+    port = free_port()
     # It refuses to stay an administrator.
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
     command = [tools.sink, *user, f"{LOOPBACK}:{port}", str(BACKLOG)]
@@ -99,7 +99,7 @@ def _stopped(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
             process.terminate()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server((LOOPBACK, 0)) as one:
         port: int = one.getsockname()[1]
         return port

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from digest.settings import DatabasePart, Dkim, Fetch, Inbound, Newsletter, Settings, Smtp, Source, Web
+from digest.settings import DatabasePart, Dkim, Fetch, Form, Inbound, Newsletter, Settings, Smtp, Source, Web
 from digest.settings_hooks import Hooks
 
 FILE_NAME = "digest.toml"
@@ -31,6 +31,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "fetch": Fetch,
     "inbound": Inbound,
     "hooks": Hooks,
+    "form": Form,
 }
 """The tables of the file that stand by themselves."""
 

@@ -7,6 +7,7 @@ import difflib
 import re
 from collections.abc import Iterator
 from email.utils import parseaddr
+from ipaddress import ip_network
 from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +20,7 @@ from tld import is_tld
 
 from digest.settings_hooks import Hooks
 from digest.weeks import Calendar, Slot, parse_duration
+from subscribers.budgets import FormRules
 
 _RIGHT_TO_LEFT = re.compile("ar|arc|azb|ckb|dv|fa|he|nqo|prs|ps|pus|sd|syr|ug|ur|yi")
 _SCRIPT = re.compile("[a-z]{4}")
@@ -309,6 +311,18 @@ class Web(Section):
     base_url: str = "http://127.0.0.1:8000"
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    proxies: tuple[str, ...] = ()
+    """Addresses or networks of the proxies before us: from them alone `X-Forwarded-For` is believed (O-26)."""
+
+    @field_validator("proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            try:
+                ip_network(one)
+            except ValueError:
+                raise ValueError(f"{one!r} is not an address or network; write it like '127.0.0.1'") from None
+        return value
 
     @field_validator("base_url")
     @classmethod
@@ -323,6 +337,38 @@ class Web(Section):
     def is_https(self) -> bool:
         """Whether readers come by TLS: cookies are then bound to it."""
         return self.base_url.startswith("https://")
+
+
+class Form(Section):
+    """How much the sign-up form takes before it asks for more (O-24); what each is, `FormRules` says.
+
+    A newsroom that expects a great wave, as after a broadcast, raises `per_hour`.
+    """
+
+    per_hour: int = Field(default=FormRules.per_hour, ge=1)
+    prefix_per_hour: int = Field(default=FormRules.prefix_per_hour, ge=1)
+    domain_per_hour: int = Field(default=FormRules.domain_per_hour, ge=1)
+    unproven_per_hour: int = Field(default=FormRules.unproven_per_hour, ge=1)
+    unproven_prefix_per_hour: int = Field(default=FormRules.unproven_prefix_per_hour, ge=1)
+    hard_at: int = Field(default=FormRules.hard_at, ge=1)
+    pause_at: int = Field(default=FormRules.pause_at, ge=1)
+    origins: tuple[str, ...] = ()
+    """Sites whose own pages may use the API from a browser, like `https://www.example.org`."""
+
+    @field_validator("origins")
+    @classmethod
+    def _sites(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        wanted = "a site; write it like 'https://www.example.org'"
+        for one in value:
+            parts = _web_address(one, wanted)
+            if one != f"{parts.scheme}://{parts.netloc}".lower():
+                raise ValueError(f"{one!r} is not {wanted}")
+        return value
+
+    @property
+    def rules(self) -> FormRules:
+        """The budgets."""
+        return FormRules(**self.model_dump(exclude={"origins"}))
 
 
 class DatabasePart(Section):
@@ -386,6 +432,7 @@ class Settings(Section):
     database: DatabasePart = DatabasePart()
     fetch: Fetch = Fetch()
     hooks: Hooks = Hooks()
+    form: Form = Form()
     keys: Path = Path("digest.keys")
     """The keys file (mode 0600), or what a process is given of it."""
     templates: Path | None = None

@@ -29,8 +29,9 @@ from digest.settings import Newsletter, Settings
 from digest.web.app import Parts
 from subscribers.db import Database
 from subscribers.keys import Keys, KeysFile, read_keys
+from subscribers.newsletters import NewsletterInfo
 from subscribers.pages import Pages
-from subscribers.service import NewsletterInfo, Service
+from subscribers.service import Service
 from subscribers.vault import Vault
 from subscribers.web import public_routes
 
@@ -119,8 +120,8 @@ class House:
         """What the pages are given."""
         folders = template_folders(self.settings, "web")
         first = next(iter(self.settings.newsletters.values()))
-        # The pages' own words are English so far; what is a newsletter's own says its language where it stands.
         pages = Pages(folders, site_title=first.title)
+        guard = self.service.guard(self.settings.form.rules)
         return Parts(
             settings=self.settings,
             database=self.database,
@@ -130,8 +131,11 @@ class House:
             outbox=self.outbox,
             pages=pages,
             static=[folder / "static" for folder in folders if (folder / "static").is_dir()],
-            public_routes=public_routes(self.service, pages, self.clock, LedgerRecords()),
+            public_routes=public_routes(
+                self.service, pages, self.clock, LedgerRecords(), guard, self.settings.form.origins
+            ),
             clock=self.clock,
+            pressed=guard.trouble,
             unready=lambda: migrations.trouble(self.database),
             enqueue=jobs.enqueue,
         )

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from subscribers.lifecycle import Event, Format, State, step
 from subscribers.models import Subscriber, Subscription, Suppression
-from subscribers.service import NewsletterInfo
+from subscribers.newsletters import NewsletterInfo
 from subscribers.suppression import end
 from subscribers.tokens import hash_token
 

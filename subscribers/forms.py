@@ -31,6 +31,11 @@ class Address:
     def __repr__(self) -> str:
         return "Address(…)"
 
+    @property
+    def domain(self) -> str:
+        """The part after the @, as an A-label in lower case."""
+        return self.identity.rpartition("@")[2]
+
 
 @dataclass(frozen=True)
 class BadAddress:

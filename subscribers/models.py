@@ -75,6 +75,7 @@ class Subscription(Base):
     __table_args__ = (
         sa.UniqueConstraint("subscriber_id", "newsletter"),
         sa.Index("ix_subscriptions_audience", "newsletter", "state", "id"),
+        sa.Index("ix_subscriptions_requested_at", "requested_at", "state"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -140,3 +141,24 @@ class Suppression(Base):
     """`asked`, `complaint`, `bounce`, `left`, `erased` or `hand`."""
     month: Mapped[str] = mapped_column(sa.String(7))
     """`2026-11`: no more of the time than that is kept."""
+
+
+class FormCount(Base):
+    """How full one of the form's budgets is (`counts`): a number, no address, no network, no name of a domain."""
+
+    __tablename__ = "form_counts"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    level: Mapped[float] = mapped_column(sa.Double)
+    at: Mapped[float] = mapped_column(sa.Double)
+    """Seconds since 1970: what leaks is reckoned by the database itself."""
+
+
+class SpentProof(Base):
+    """A proof of work that was used, until it expires anyway (O-30)."""
+
+    __tablename__ = "spent_proofs"
+
+    name: Mapped[bytes] = mapped_column(sa.LargeBinary(32), primary_key=True)
+    """SHA-256 of the challenge's signature."""
+    until: Mapped[dt.datetime] = mapped_column(UTCDateTime, index=True)

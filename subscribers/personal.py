@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from subscribers.models import FreshLink, LetterMemory, Subscriber, Subscription, Suppression
+from subscribers.newsletters import NewsletterInfo
 from subscribers.records import Records
-from subscribers.service import NewsletterInfo
 
 FORMAT = "watchdog-digest personal data 1"
 NOTES = (

@@ -8,61 +8,33 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-import hashlib
-import json
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from subscribers.budgets import FormRules
 from subscribers.db import Database
-from subscribers.evenness import MOST_WRITTEN, make_up
-from subscribers.forms import Address, BadAddress, budget_form, mentions_address, parse_address
-from subscribers.letters import ALREADY_SUBSCRIBED, CONFIRM, LONGEST_MEMORY, Letter, Outbox, context_for, may_post
+from subscribers.forms import Address, BadAddress, mentions_address, parse_address
+from subscribers.guard import Guard
+from subscribers.joining import Joining, Request
+from subscribers.letters import Outbox
 from subscribers.lifecycle import Event, State, entered, step
-from subscribers.models import LetterMemory, Subscriber, Subscription, Suppression
-from subscribers.purging import CONFIRM_WITHIN, purge
-from subscribers.suppression import ASKED, add_suppression, can_come_back, end, lift, lock_person
+from subscribers.models import Subscriber, Subscription, Suppression
+from subscribers.newsletters import NewsletterInfo, UnknownNewsletter
+from subscribers.people import People, new_subscription
+from subscribers.purging import purge
+from subscribers.suppression import ASKED, add_suppression, end, lift, lock_person
 from subscribers.tokens import (
     Links,
     Purpose,
     hash_token,
-    new_token,
     read_never_token,
     read_subscription_token,
     subscription_token,
 )
-from subscribers.vault import SUBSCRIBER_ADDRESS, Keys, Vault
-from subscribers.wake import wake
-
-LETTER_WITHIN = dt.timedelta(hours=24)
-"""How long we try to deliver a letter that somebody is waiting for."""
-
-
-class UnknownNewsletter(LookupError):
-    """There is no newsletter of that name."""
-
-
-@dataclass(frozen=True)
-class NewsletterInfo:
-    """What the people's side knows of a newsletter."""
-
-    slug: str
-    title: str
-    description: str
-    language: str
-    direction: str
-    """`ltr` or `rtl`"""
-    publisher: str
-    wording: str
-    """The sentence that people agree to; its hash is kept as evidence (O-50)."""
-
-    @property
-    def wording_hash(self) -> str:
-        """Names the version of the wording."""
-        return hashlib.sha256(self.wording.encode()).hexdigest()
+from subscribers.vault import Keys, Vault
 
 
 @dataclass(frozen=True)
@@ -134,27 +106,30 @@ class Service:
         self._database = database
         self._vault = vault
         self._outbox = outbox
+        self._people = People(database, vault)
+        self._joining = Joining(database, vault, outbox, self.links)
 
-    def join(self, newsletter: str, address_text: str, now: dt.datetime, method: str = "form") -> Joined | BadAddress:
+    def join(
+        self, newsletter: str, address_text: str, now: dt.datetime, method: str = "form", *, is_meant: bool = True
+    ) -> Joined | BadAddress:
         """Somebody asks for a newsletter. Whoever confirms later is mailed, nobody else.
 
         By the form anybody may ask for any address; by mail (`letters.BY_MAIL`) its owner alone can.
 
         The answer is the same, and takes about as long, whether the address is new, waiting, confirmed or suppressed;
-        what differs is whether a letter goes to it, and that its owner alone can see. Raises `UnknownNewsletter`.
+        what differs is whether a letter goes to it, and that its owner alone can see. So it is too for a request that
+        is not meant, which a program has sent (O-24): nothing comes of it. Raises `UnknownNewsletter`.
         """
         info = self._info(newsletter)
         address = parse_address(address_text)
         if isinstance(address, BadAddress):
             return address
-        self._vault.prepare()
-        with self._database.write() as session:
-            self._one_at_a_time(session, address)
-            written = self._answer_request(session, info, address, now, method)
-            make_up(session, self._vault, MOST_WRITTEN - written, now)
-            # Whether there is a letter or not: whoever could see the difference would know something.
-            wake(session)
+        self._joining.answer(Request(info, address, method, is_meant, now))
         return Joined(newsletter)
+
+    def guard(self, rules: FormRules) -> Guard:
+        """What keeps the doors to `join`, with this installation's database and keys."""
+        return Guard(self._database, self.token_key, rules)
 
     def confirm(self, token: str, now: dt.datetime) -> Outcome:
         """Somebody pressed the button of their confirmation page. Pressing twice is no mistake."""
@@ -202,7 +177,7 @@ class Service:
         if named is None:
             return Outcome.OLD_LINK
         with self._database.write() as session:
-            self._lock(session, named.suppression_hash)
+            self._people.lock(session, named.suppression_hash)
             add_suppression(session, named.suppression_hash, ASKED, now)
             is_them = Subscriber.known_by(named.blind_index, named.suppression_hash)
             person = sa.select(Subscriber.id).where(is_them)
@@ -237,7 +212,7 @@ class Service:
             return Refused("Say where the consent comes from, not the address: this sentence is stored as it stands.")
         self._vault.prepare()
         with self._database.write() as session:
-            self._one_at_a_time(session, address)
+            self._people.one_at_a_time(session, address)
             if session.get(Suppression, self._vault.suppression_hash(address.identity)):
                 return Refused("This address asked never to be mailed, complained, or is gone; it cannot be entered.")
             return self._enter(session, info, address, evidence.strip(), now)
@@ -259,71 +234,18 @@ class Service:
             raise UnknownNewsletter(newsletter)
         return self.newsletters[newsletter]
 
-    def _answer_request(
-        self, session: Session, info: NewsletterInfo, address: Address, now: dt.datetime, method: str
-    ) -> int:
-        """Post the one letter that this state and the budgets allow; without a letter nothing is stored at all.
-
-        Everything is looked up before anything is decided, so that each request looks up the same. Returns how many
-        rows were written, at most `MOST_WRITTEN`.
-        """
-        suppressed = session.get(Suppression, self._vault.suppression_hash(address.identity))
-        is_final = suppressed is not None and not can_come_back(suppressed.reason, method)
-        subscriber = self._subscriber(session, address)
-        subscription = self._subscription(session, subscriber, info.slug)
-        state = step(subscription.state if subscription else None, Event.ASKED)
-        kind = ALREADY_SUBSCRIBED if state is State.CONFIRMED else CONFIRM
-        if not self._is_within_budget(session, address, kind, now) or is_final:
-            return 0
-        self._take_budget(session, address, kind, now)
-        if subscription and state is State.CONFIRMED:
-            context = context_for(method, manage_url=self.links.manage(subscription.public_id))
-            self._post(session, subscription, kind, context, now)
-            return MOST_WRITTEN - 2
-        written = MOST_WRITTEN if subscriber is None else MOST_WRITTEN - 1
-        subscriber = subscriber or self._new_subscriber(session, address, now)
-        subscriber.suppression_hash = self._vault.suppression_hash(address.identity)
-        subscription = subscription or _new_subscription(session, subscriber, info)
-        subscription.method = method
-        self._ask_to_confirm(session, subscription, info, address, now)
-        return written
-
-    def _ask_to_confirm(
-        self, session: Session, subscription: Subscription, info: NewsletterInfo, address: Address, now: dt.datetime
-    ) -> None:
-        token = new_token()
-        subscription.state = State.PENDING
-        subscription.language = info.language
-        subscription.requested_at = now
-        subscription.confirm_hash = hash_token(token)
-        subscription.confirm_until = now + CONFIRM_WITHIN
-        subscription.evidence = json.dumps({"wording": info.wording_hash, "token": hash_token(token).hex()[:16]})
-        hashes = self._vault.blind_index(address.identity), self._vault.suppression_hash(address.identity)
-        links = {"confirm_url": self.links.confirm(token), "never_url": self.links.never(*hashes)}
-        context = context_for(subscription.method, **links)
-        self._post(session, subscription, CONFIRM, context, now)
-
-    def _post(
-        self, session: Session, subscription: Subscription, kind: str, context: dict[str, str], now: dt.datetime
-    ) -> None:
-        session.flush()
-        letter = Letter(
-            kind, subscription.newsletter, subscription.subscriber_id, subscription.id, context, LETTER_WITHIN
-        )
-        self._outbox.post(session, letter, now)
-
     def _enter(
         self, session: Session, info: NewsletterInfo, address: Address, evidence: str, now: dt.datetime
     ) -> Entered | Refused:
-        subscriber = self._subscriber(session, address)
-        subscription = self._subscription(session, subscriber, info.slug)
+        subscriber = self._people.find(session, address)
+        subscription = self._people.subscription(session, subscriber, info.slug)
         if subscription and subscription.state is State.CONFIRMED:
             return Entered(subscription.id, already=True)
         state = entered(subscription.state, subscription.left_at) if subscription else entered(None, None)
         if state is None:
             return Refused("This person has left. They can come back by the form; nobody can do it for them.")
-        subscriber = subscriber or self._new_subscriber(session, address, now)
-        subscription = subscription or _new_subscription(session, subscriber, info)
+        subscriber = subscriber or self._people.add(session, address, now)
+        subscription = subscription or new_subscription(session, subscriber, info)
         subscription.state = state
         subscription.language = info.language
         subscription.requested_at = subscription.confirmed_at = now
@@ -332,29 +254,6 @@ class Service:
         subscription.confirm_hash = subscription.confirm_until = None
         session.flush()
         return Entered(subscription.id, already=False)
-
-    def _subscriber(self, session: Session, address: Address) -> Subscriber | None:
-        hashes = self._vault.blind_index(address.identity), self._vault.suppression_hash(address.identity)
-        return session.scalar(sa.select(Subscriber).where(Subscriber.known_by(*hashes)).with_for_update())
-
-    def _subscription(self, session: Session, subscriber: Subscriber | None, newsletter: str) -> Subscription | None:
-        # Asked for nobody too: whether there is somebody must not show in the time it takes (O-20).
-        theirs = Subscription.subscriber_id == (subscriber.id if subscriber else None)
-        query = sa.select(Subscription).where(theirs, Subscription.newsletter == newsletter)
-        return session.scalar(query.with_for_update())
-
-    def _new_subscriber(self, session: Session, address: Address, now: dt.datetime) -> Subscriber:
-        public_id = secrets.token_bytes(16)
-        subscriber = Subscriber(
-            public_id=public_id,
-            address_sealed=self._vault.seal(address.delivery, SUBSCRIBER_ADDRESS, public_id),
-            blind_index=self._vault.blind_index(address.identity),
-            suppression_hash=self._vault.suppression_hash(address.identity),
-            created_at=now,
-        )
-        session.add(subscriber)
-        session.flush()
-        return subscriber
 
     def _held(self, public_id: bytes) -> Held | None:
         query = sa.select(Subscription.newsletter, Subscription.state).where(Subscription.public_id == public_id)
@@ -365,40 +264,10 @@ class Service:
         leave = subscription_token(self.token_key, Purpose.LEAVE, public_id)
         return Held(self.newsletters[found.newsletter], found.state, leave)
 
-    def _is_within_budget(self, session: Session, address: Address, kind: str, now: dt.datetime) -> bool:
-        key = self._vault.rate_key(budget_form(address.identity))
-        query = sa.select(LetterMemory.at).where(
-            LetterMemory.rate_key == key, LetterMemory.letter == kind, LetterMemory.at > now - LONGEST_MEMORY
-        )
-        return may_post(kind, session.scalars(query), now)
-
-    def _take_budget(self, session: Session, address: Address, kind: str, now: dt.datetime) -> None:
-        key = self._vault.rate_key(budget_form(address.identity))
-        session.add(LetterMemory(rate_key=key, letter=kind, at=now))
-
-    def _one_at_a_time(self, session: Session, address: Address) -> None:
-        """Let two requests for one address wait for each other, so that one row is made and one letter goes."""
-        self._lock(session, self._vault.rate_key(budget_form(address.identity)))
-        self._lock(session, self._vault.suppression_hash(address.identity))
-
-    def _lock(self, session: Session, keyed_hash: bytes) -> None:
-        # On SQLite a write transaction is alone from its beginning.
-        if not self._database.is_sqlite:
-            number = int.from_bytes(keyed_hash[:8], "big", signed=True)
-            session.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
-
     @property
     def rooms(self) -> Rooms:
         """What `fresh`, `choices`, `erasing` and `personal` work with."""
         return Rooms(self._database, self._vault, self._outbox)
-
-
-def _new_subscription(session: Session, subscriber: Subscriber, info: NewsletterInfo) -> Subscription:
-    subscription = Subscription(
-        public_id=secrets.token_bytes(16), subscriber_id=subscriber.id, newsletter=info.slug, language=info.language
-    )
-    session.add(subscription)
-    return subscription
 
 
 def _waiting_for(token: str, now: dt.datetime) -> sa.Select[Subscription]:

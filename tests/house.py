@@ -24,8 +24,9 @@ from digest.queue.sending import Kit
 from digest.queue.worker import Worker
 from digest.settings import Mailbox, Newsletter, Smtp, Source
 from subscribers.db import Database
+from subscribers.newsletters import NewsletterInfo
 from subscribers.roll import audience
-from subscribers.service import Entered, NewsletterInfo, Service
+from subscribers.service import Entered, Service
 from subscribers.tokens import Links
 from subscribers.vault import Keys, Vault, make_keys
 

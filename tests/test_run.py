@@ -28,6 +28,13 @@ def test_a_name_is_listened_on_by_its_ipv4_address() -> None:
         assert door.family is socket.AF_INET
 
 
+def test_an_answers_body_does_not_wait_for_the_receipt_of_its_headers() -> None:
+    with listen("127.0.0.1", 0) as door, socket.create_connection(door.getsockname()):
+        ours, _ = door.accept()
+        with ours:
+            assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_a_port_in_use_is_refused_in_one_line() -> None:
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]

@@ -133,9 +133,9 @@ def operator() -> str:
     return f"{getpass.getuser()} (command line)"
 
 
-def newsletters(built: House, slug: str | None) -> list[Newsletter]:
+def newsletters(built: House | Settings, slug: str | None) -> list[Newsletter]:
     """The newsletter of that slug, or all. Raises `Failed`."""
-    declared = built.settings.newsletters
+    declared = (built if isinstance(built, Settings) else built.settings).newsletters
     if slug is None:
         return list(declared.values())
     if slug not in declared:

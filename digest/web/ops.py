@@ -37,7 +37,10 @@ def ops_routes(parts: Parts) -> list[HTTPRouteHandler]:
     @route("/readyz", http_method=READING, status_code=200, opt=probe, media_type="text/plain", sync_to_thread=True)
     def readyz() -> Response[str]:
         reason = why_not_ready(parts)
-        return Response(f"{reason or 'ready'}\n", status_code=503 if reason else 200, headers=fresh)
+        # A form that rests is no reason to take the process away from readers: it is said, and all else goes on.
+        pressed = None if reason else parts.pressed(parts.clock())
+        said = "\n".join(line for line in (reason or "ready", pressed) if line)
+        return Response(f"{said}\n", status_code=503 if reason else 200, headers=fresh)
 
     @route(
         "/robots.txt",

@@ -41,6 +41,8 @@ class Parts:
     clock: Callable[[], dt.datetime]
     unready: Callable[[], str | None] = lambda: None
     """Why the database cannot be worked with (its schema is not ours), in a sentence; none when it can."""
+    pressed: Callable[[dt.datetime], str | None] = lambda _now: None
+    """What whoever runs this should know of the sign-up form, in a sentence; none while it is calm."""
     enqueue: Enqueue | None = None
     """Hands a frozen issue's slices to the queue."""
     fetch_file: FetchFile | None = None

@@ -12,7 +12,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import hmac
-import ipaddress
 import secrets
 import threading
 from collections import OrderedDict
@@ -37,17 +36,6 @@ def wait_after(failures: int, free: int) -> dt.timedelta:
     if failures < free:
         return dt.timedelta(0)
     return min(LONGEST_WAIT, dt.timedelta(seconds=2 ** min(failures - free, 20)))
-
-
-def prefix_of(host: str | None) -> str:
-    """The network a connection comes from: a /24 of IPv4, a /56 of IPv6; anything else is one network."""
-    try:
-        ip = ipaddress.ip_address(host or "")
-    except ValueError:
-        return "elsewhere"
-    ip = getattr(ip, "ipv4_mapped", None) or ip
-    bits = 24 if ip.version == 4 else 56  # noqa: PLR2004 -- the version of the Internet Protocol.
-    return str(ipaddress.ip_network(f"{ip}/{bits}", strict=False))
 
 
 @dataclass(frozen=True)

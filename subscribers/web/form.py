@@ -3,61 +3,90 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from typing import Any
 
 from litestar import Request, post, route
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery, RawBody
 
-from subscribers.forms import BadAddress
+from subscribers.budgets import Pressure
+from subscribers.forms import BadAddress, parse_address
+from subscribers.guard import Knock, Verdict
 from subscribers.languages import mark
 from subscribers.tokens import read_fill_stamp
-from subscribers.web.site import DOING, READING, Answer, Site, fields_of
+from subscribers.web.site import ON_BEAT, READING, Answer, Site, fields_of, network_of
 
 QUICKEST = dt.timedelta(seconds=1)
 """Nobody reads a form, types an address and sends it within this; a program does (O-24)."""
 STALEST = dt.timedelta(hours=24)
 """How long a form that was handed out may be sent in."""
 
+ONCE_MORE = mark(
+    "Many people are signing up just now, so we ask for a moment of your computer's time. Please press the button once "
+    "more. If your browser runs no scripts, please try again in an hour."
+)
+
 
 def form_routes(site: Site) -> list[HTTPRouteHandler]:
     """`/` and `/subscribe`."""
 
     @route("/", **READING)
-    def show(newsletter: FromQuery[str] = "") -> Answer:
-        return site.form(chosen=newsletter)
+    def show(request: Request[Any, Any, Any], newsletter: FromQuery[str] = "") -> Answer:
+        return site.form(chosen=newsletter, prefix=network_of(request))
 
     @route("/subscribe", **READING)
-    def show_again() -> Answer:
-        return site.form()
+    def show_again(request: Request[Any, Any, Any]) -> Answer:
+        return site.form(prefix=network_of(request))
 
-    @post("/subscribe", **DOING)
-    def subscribe(request: Request[Any, Any, Any], body: RawBody) -> Answer:
-        fields = fields_of(request, body)
-        typed, chosen = fields.get("email", ""), fields.get("newsletter", "")
-        if problem := _unusable(site, fields):
-            return site.form(status=422, chosen=chosen, typed=typed, problem=problem)
-        if not _is_by_hand(site, fields):
-            return site.page("public/look.html")
-        joined = site.service.join(chosen, typed, site.clock())
-        if isinstance(joined, BadAddress):
-            return site.form(status=422, chosen=chosen, typed=typed, problem=joined.reason)
-        return site.page("public/look.html")
+    @post("/subscribe", **ON_BEAT)
+    async def subscribe(request: Request[Any, Any, Any], body: RawBody) -> Answer:
+        fields, network = fields_of(request, body), network_of(request)
+        return await site.beat.answer(lambda: _answer(site, fields, network))
 
     return [show, show_again, subscribe]
+
+
+def _answer(site: Site, fields: dict[str, str], network: str) -> Answer:
+    chosen, typed = fields.get("newsletter", ""), fields.get("email", "")
+    again = partial(site.form, chosen=chosen, typed=typed, prefix=network)
+    if problem := _unusable(site, fields):
+        return again(status=422, problem=problem)
+    address = parse_address(typed)
+    if isinstance(address, BadAddress):
+        return again(status=422, problem=address.reason)
+    knock = Knock(network, address.domain, fields.get("altcha", ""), is_ours=_has_stamp(fields))
+    match site.guard.judge(knock, site.clock()):
+        case Verdict.REST:
+            return again(status=503, at_least=Pressure.PAUSED)
+        case Verdict.ASK:
+            return again(status=429, problem=ONCE_MORE, at_least=Pressure.PROOF)
+    site.service.join(chosen, typed, site.clock(), is_meant=_is_by_hand(site, fields))
+    return site.page("public/look.html")
 
 
 def _unusable(site: Site, fields: dict[str, str]) -> str:
     """Why a form cannot be taken as it is, in a sentence for whoever sent it; empty when it can."""
     if fields.get("newsletter") not in site.service.newsletters:
         return mark("Please choose a newsletter.")
-    handed_out = read_fill_stamp(site.service.token_key, fields.get("filled", ""))
+    if not _has_stamp(fields):
+        return ""
+    handed_out = _handed_out(site, fields)
     if handed_out is None or site.clock() - handed_out > STALEST:
         return mark("This page had been open for a long time. Please press the button once more.")
     return ""
 
 
+def _has_stamp(fields: dict[str, str]) -> bool:
+    """Whether the form says that it is ours. One that a newsroom has on a page of its own cannot (docs/form.md)."""
+    return bool(fields.get("filled"))
+
+
+def _handed_out(site: Site, fields: dict[str, str]) -> dt.datetime | None:
+    return read_fill_stamp(site.service.token_key, fields.get("filled", ""))
+
+
 def _is_by_hand(site: Site, fields: dict[str, str]) -> bool:
     """Whether a person sent the form. Programs fill in every field, and fast; they get the same answer (O-24)."""
-    handed_out = read_fill_stamp(site.service.token_key, fields["filled"])
-    return not fields.get("website") and handed_out is not None and site.clock() - handed_out >= QUICKEST
+    handed_out = _handed_out(site, fields)
+    return not fields.get("website") and (handed_out is None or site.clock() - handed_out >= QUICKEST)

@@ -5,17 +5,23 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from litestar import Request, Response
 from litestar.enums import HttpMethod, MediaType
 from litestar.exceptions import ClientException
 
+from subscribers.beat import Beat
 from subscribers.body import MAX_BODY, BadForm, read_form
+from subscribers.budgets import Pressure
+from subscribers.guard import Guard
 from subscribers.languages import Wish, wish
+from subscribers.networks import prefix_of
+from subscribers.newsletters import NewsletterInfo
 from subscribers.pages import Frame, Pages
-from subscribers.service import Held, NewsletterInfo, Service
+from subscribers.proof import as_attribute
+from subscribers.service import Held, Service
 from subscribers.tokens import button_token, fill_stamp, is_button_token
 
 Clock = Callable[[], dt.datetime]
@@ -35,6 +41,10 @@ HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=(), browsing-topics=()",
 }
 """On every page here: what W-11 asks, and O-04 of pages whose address has a token."""
+WITH_PROOF = {
+    "content-security-policy": f"{HEADERS['content-security-policy']}; script-src 'self'; worker-src 'self'",
+}
+"""On the page whose script looks for a proof of work, and on no other."""
 HSTS = {"strict-transport-security": "max-age=63072000; includeSubDomains"}
 NOT_FOR_SEARCH = {"x-robots-tag": "noindex"}
 LOOK: list[HttpMethod | Any] = [HttpMethod.GET, HttpMethod.HEAD]
@@ -47,6 +57,8 @@ DOING: dict[str, Any] = {
     "request_max_body_size": MAX_BODY,
 }
 """What a handler is declared with that takes a form."""
+ON_BEAT: dict[str, Any] = {name: value for name, value in DOING.items() if name != "sync_to_thread"}
+"""The same for one whose answer must not tell by its time what was done."""
 # Which language a visitor wants is asked by every page and concerns no handler, so it goes round them: each request has
 # a context of its own, which Litestar copies into the handler's thread.
 _WISHED: ContextVar[Wish] = ContextVar("wished")
@@ -59,6 +71,10 @@ class Site:
     service: Service
     pages: Pages
     clock: Clock
+    guard: Guard
+    origins: frozenset[str] = frozenset()
+    """Sites whose own pages may use the API from a browser."""
+    beat: Beat = field(default_factory=Beat)
 
     def page(self, name: str, *, status: int = 200, **context: object) -> Answer:
         """A page that search engines should leave alone.
@@ -75,12 +91,17 @@ class Site:
         chosen: str = "",
         typed: str = "",
         problem: str = "",
+        prefix: str = "",
+        at_least: Pressure = Pressure.CALM,
     ) -> Answer:
         """A page with the sign-up form, `problem` said beside the field and what was typed still in it.
 
-        `problem` is one of our own English sentences; the page says it in its language.
+        `problem` is one of our own English sentences; the page says it in its language. Where the form is pressed for
+        visitors from that network, it has a challenge, or rests.
         """
-        about = self.service.newsletters.get(chosen)
+        about, now = self.service.newsletters.get(chosen), self.clock()
+        pressure = max(at_least, self.guard.pressure(prefix, now))
+        is_asked = Pressure.CALM < pressure < Pressure.PAUSED
         context: dict[str, object] = {
             "newsletters": list(self.service.newsletters.values()),
             "newsletter": about,
@@ -88,9 +109,12 @@ class Site:
             "chosen": about or self._frame(None).head,
             "typed": typed,
             "problem": problem and self.say(problem, about),
-            "filled": fill_stamp(self.service.token_key, self.clock()),
+            "filled": fill_stamp(self.service.token_key, now),
+            "challenge": as_attribute(self.guard.challenge(pressure, now)) if is_asked else "",
+            "is_resting": pressure is Pressure.PAUSED,
         }
-        return self._answer(name, status, {} if name == "public/home.html" else NOT_FOR_SEARCH, context)
+        more = {} if name == "public/home.html" else NOT_FOR_SEARCH
+        return self._answer(name, status, {**more, **(WITH_PROOF if is_asked else {})}, context)
 
     def old_link(self) -> Answer:
         """What somebody sees whose link is forged, used up or too old: what to do, and the form to do it with."""
@@ -134,6 +158,11 @@ def _about(context: dict[str, object]) -> NewsletterInfo | None:
     if isinstance(held, Held):
         return held.newsletter
     return newsletter if isinstance(newsletter, NewsletterInfo) else None
+
+
+def network_of(request: Request[Any, Any, Any]) -> str:
+    """The network that a request comes from, as the server knows it: a header counts only from a proxy (O-26)."""
+    return prefix_of(request.client.host if request.client else None)
 
 
 def fields_of(request: Request[Any, Any, Any], body: bytes) -> dict[str, str]:

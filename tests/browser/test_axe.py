@@ -24,7 +24,8 @@ from digest.web.app import create_app
 from subscribers.db import Base, Database
 from subscribers.keys import make_keys
 from subscribers.models import Subscription
-from subscribers.service import NewsletterInfo, Service
+from subscribers.newsletters import NewsletterInfo
+from subscribers.service import Service
 from subscribers.vault import Vault
 from subscribers.web import public_routes
 from tests.subscribers.house import NEGAH, WATCH, Clock, Recorder, serving

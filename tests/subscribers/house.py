@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +14,13 @@ from litestar import Litestar
 from litestar.static_files import create_static_files_router
 from sqlalchemy.orm import Session
 
+from digest.run import listen
 from subscribers.db import Database
+from subscribers.guard import Guard
 from subscribers.letters import Letter
+from subscribers.newsletters import NewsletterInfo
 from subscribers.pages import Pages
-from subscribers.service import NewsletterInfo, Service
+from subscribers.service import Service
 from subscribers.vault import Keys, Vault
 from subscribers.web import public_routes
 
@@ -85,20 +88,20 @@ def make_service(
     return Service(database, vault, keys, outbox, base_url, declared)
 
 
-def make_app(service: Service, clock: Clock, **everywhere: object) -> Litestar:
+def make_app(
+    service: Service, clock: Clock, guard: Guard | None = None, origins: Sequence[str] = (), **everywhere: object
+) -> Litestar:
     pages = Pages([TEMPLATES], **{"site_title": "The Watch", **everywhere})
     static = create_static_files_router("/static", [TEMPLATES / "static"])
-    return Litestar([*public_routes(service, pages, clock), static], openapi_config=None)
+    return Litestar([*public_routes(service, pages, clock, guard=guard, origins=origins), static], openapi_config=None)
 
 
 @contextmanager
 def serving(app: Litestar) -> Iterator[str]:
     """The application behind a real server on a free port of this machine; yields its address."""
-    config = uvicorn.Config(app, port=0, log_level="critical", access_log=False, lifespan="on", ws="none")
-    server = uvicorn.Server(config)
-    listening = config.bind_socket()
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False, lifespan="on", ws="none"))
     # From here on whoever comes is kept waiting rather than sent away.
-    listening.listen()
+    listening = listen("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:

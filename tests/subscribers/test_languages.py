@@ -26,8 +26,8 @@ from subscribers.languages import (
     tongue,
     wish,
 )
+from subscribers.newsletters import NewsletterInfo
 from subscribers.pages import Frame, Pages
-from subscribers.service import NewsletterInfo
 from subscribers.vault import Vault
 from tests.subscribers.house import NEGAH, TEMPLATES, WATCH, make_app, make_service
 

@@ -16,8 +16,9 @@ from subscribers.db import Database
 from subscribers.forms import BadAddress
 from subscribers.lifecycle import Format, State
 from subscribers.models import LetterMemory, Subscriber, Subscription, Suppression
+from subscribers.newsletters import UnknownNewsletter
 from subscribers.roll import address_of, audience
-from subscribers.service import Entered, Joined, Outcome, Refused, Service, UnknownNewsletter
+from subscribers.service import Entered, Joined, Outcome, Refused, Service
 from subscribers.tokens import Purpose, read_subscription_token
 from subscribers.vault import Keys, Vault
 from tests.subscribers.house import WATCH, Recorder, make_service

@@ -24,8 +24,9 @@ from digest.web.app import Parts, create_app
 from digest.weeks import Week
 from subscribers.db import Base, Database
 from subscribers.keys import Keys
+from subscribers.newsletters import NewsletterInfo
 from subscribers.pages import Pages
-from subscribers.service import NewsletterInfo, Service
+from subscribers.service import Service
 from subscribers.vault import Vault
 from subscribers.web import public_routes
 from tests.subscribers.house import Clock

@@ -32,6 +32,7 @@ FILLED = {
 # Whoever adds a form for readers adds it here, and thinks of who may post to it.
 READERS_FORMS = {
     "/subscribe",
+    "/api/subscribe",
     "/confirm/{token:str}",
     "/u/{token:str}",
     "/never/{token:str}",

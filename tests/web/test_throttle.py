@@ -14,10 +14,10 @@ from digest.web.throttle import (
     Attempt,
     Throttle,
     make_device_mark,
-    prefix_of,
     read_device_mark,
     wait_after,
 )
+from subscribers.networks import prefix_of
 
 KEY = b"k" * 32
 NOW = dt.datetime(2026, 11, 12, 6, tzinfo=dt.UTC)

@@ -19,7 +19,8 @@ from digest.web.door import Door, form_of, rule, visitor_of
 from digest.web.form import Form
 from digest.web.parts import Parts
 from digest.web.sessions import close_session, cookie_name, open_session, session_cookie
-from digest.web.throttle import Attempt, make_device_mark, prefix_of, read_device_mark
+from digest.web.throttle import Attempt, make_device_mark, read_device_mark
+from subscribers.networks import prefix_of
 
 HOME = "/desk"
 REMEMBER_DEVICE = dt.timedelta(days=90)

@@ -1,0 +1,218 @@
+"""Whoever measures how long an answer takes does not learn what is known of an address (O-20).
+
+How pairs are measured and judged, `benchmarks.evenness` says. A difference counts only where three independent
+measurements agree on it and on its sign, each at p = 0.01: by chance that happens in fewer than one of a hundred
+thousand runs, and a difference that is there is found each time, as the planted one shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import itertools
+import random
+import time
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.evenness import Compared, compare, measure
+from digest.mail.outbox import LedgerOutbox
+from subscribers.beat import BEAT, Beat, until_beat
+from subscribers.budgets import FormRules
+from subscribers.db import Database
+from subscribers.guard import Guard
+from subscribers.service import Service
+from subscribers.suppression import BOUNCE, COMPLAINT, add_suppression
+from subscribers.tokens import fill_stamp
+from subscribers.vault import Keys, Vault
+from tests.subscribers.house import BASE_URL, WATCH, Clock, Recorder, make_app, make_service, serving
+
+SIGNIFICANT = 0.01
+PAIRS, PAIRS_ON_BEAT = 40, 25
+MANY = FormRules(per_hour=10**6, prefix_per_hour=10**6, domain_per_hour=10**6)
+STATES = ("waiting", "confirmed", "told", "left", "never", "complained", "bounced")
+
+
+def agreed(first: Callable[[], object], second: Callable[[], object], pairs: int = PAIRS) -> list[Compared]:
+    """Three measurements that all find a difference of the same sign; none where one of them does not."""
+    rng, found = random.Random(20), list[Compared]()
+    while len(found) < 3:
+        one = measure(first, second, pairs, rng)
+        if one.p >= SIGNIFICANT or (found and (one.difference > 0) is not (found[0].difference > 0)):
+            return []
+        found.append(one)
+    return found
+
+
+class TestTheMeasure:
+    @settings(max_examples=10, deadline=None)
+    @given(st.integers(0, 2**32), st.floats(100, 10_000))
+    def test_what_differs_by_chance_alone_is_told_apart_as_rarely_as_p_says(self, seed: int, rate: float) -> None:
+        draw = random.Random(seed).expovariate
+        found = [compare([(draw(rate), draw(rate)) for _ in range(40)]).p for _ in range(60)]
+        assert sum(p < SIGNIFICANT for p in found) <= 9
+
+    def test_a_few_slow_ones_sway_nothing(self) -> None:
+        rng = random.Random(1)
+        times = [(0.002 + rng.random() / 1e4, 0.002 + rng.random() / 1e4) for _ in range(100)]
+        assert compare([*times, *[(0.002, 3.0)] * 5]).p > SIGNIFICANT
+
+    def test_too_few_are_not_judged(self) -> None:
+        with pytest.raises(ValueError, match="too few"):
+            compare([(1.0, 2.0)] * 5)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(dt.datetime.now(dt.UTC))
+
+
+@pytest.fixture
+def people(sqlite_database: Database, keys: Keys, clock: Clock) -> Service:
+    """A service whose letters are rows, and of each of `STATES` so many people as a test asks about."""
+    outbox, vault = Recorder(), Vault(sqlite_database, keys)
+    before = make_service(sqlite_database, vault, keys, outbox)
+    earlier = clock() - dt.timedelta(days=2)
+    for state, number in itertools.product(STATES, range(4)):
+        before.join("watch", f"{state}-{number}@example.org", earlier)
+        if state in ("confirmed", "told", "left"):
+            before.confirm(outbox.tokens("confirm_url")[-1], earlier)
+        if state == "told":
+            before.join("watch", f"{state}-{number}@example.org", clock())
+        if state == "never":
+            before.never(outbox.tokens("never_url")[-1], earlier)
+        if state in ("complained", "bounced"):
+            hashed = vault.suppression_hash(f"{state}-{number}@example.org")
+            with sqlite_database.write() as session:
+                add_suppression(session, hashed, COMPLAINT if state == "complained" else BOUNCE, earlier)
+    return Service(sqlite_database, vault, keys, LedgerOutbox(vault), BASE_URL, {"watch": WATCH})
+
+
+def numbered(template: str) -> Iterator[str]:
+    """Addresses that nobody has asked about before."""
+    return (template.format(number) for number in itertools.count())
+
+
+class TestTheBeat:
+    @given(st.floats(0, 10))
+    def test_an_answer_waits_for_the_next_beat_and_no_longer(self, passed: float) -> None:
+        left = until_beat(passed)
+        assert 0 < left <= BEAT
+        assert (passed + left) / BEAT == pytest.approx(round((passed + left) / BEAT), abs=1e-6)
+
+    @pytest.mark.parametrize("state", STATES)
+    def test_no_state_can_be_told_from_a_new_address(self, people: Service, clock: Clock, state: str) -> None:
+        new = numbered("new-{}@example.org")
+        known = itertools.cycle(f"{state}-{number}@example.org" for number in range(4))
+        with asyncio.Runner() as runner:
+
+            def ask(addresses: Iterator[str]) -> Callable[[], object]:
+                return lambda: runner.run(beat.answer(lambda: people.join("watch", next(addresses), clock())))
+
+            beat = Beat()
+            assert agreed(ask(new), ask(known), PAIRS_ON_BEAT) == []
+
+    def test_what_fails_fails_on_the_beat_too(self) -> None:
+        async def fail() -> None:
+            await Beat().answer(lambda: 1 / 0)
+
+        begun = time.monotonic()
+        with pytest.raises(ZeroDivisionError):
+            asyncio.run(fail())
+        assert time.monotonic() - begun >= BEAT
+
+
+class TestTheService:
+    def test_its_work_is_nearly_the_same_without_the_beat(self, people: Service, clock: Clock) -> None:
+        new, known = numbered("new-{}@example.org"), itertools.cycle(f"never-{n}@example.org" for n in range(4))
+        shares = []
+        for seed in range(3):
+            found = measure(
+                lambda: people.join("watch", next(new), clock()),
+                lambda: people.join("watch", next(known), clock()),
+                PAIRS,
+                random.Random(seed),
+            )
+            shares.append(abs(found.difference) / found.first)
+        assert min(shares) < 0.4, shares
+
+    def test_an_uneven_service_is_found_out(
+        self, people: Service, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("subscribers.joining.make_up", lambda *_: None)
+        new = numbered("new-{}@example.org")
+        known = itertools.cycle(f"never-{number}@example.org" for number in range(4))
+
+        def found(pairs: int) -> list[Compared]:
+            return agreed(
+                lambda: people.join("watch", next(new), clock()),
+                lambda: people.join("watch", next(known), clock()),
+                pairs,
+            )
+
+        # On a busy machine it takes more pairs.
+        signs = next(([one.difference < 0 for one in three] for n in range(5) if (three := found(PAIRS * 2**n))), [])
+        assert signs == [True] * 3
+
+
+@pytest.fixture
+def client(people: Service, sqlite_database: Database, keys: Keys, clock: Clock) -> Iterator[httpx.Client]:
+    """The application behind a real server, and one connection to it."""
+    app = make_app(people, clock, Guard(sqlite_database, keys.token, MANY))
+    with serving(app) as base, httpx.Client(base_url=base) as client:
+        yield client
+
+
+class TestOverHttp:
+    def poster(
+        self, client: httpx.Client, keys: Keys, clock: Clock, addresses: Iterator[str], **more: str
+    ) -> Callable[[], object]:
+        filled = fill_stamp(keys.token, clock() - dt.timedelta(minutes=1))
+
+        def post() -> object:
+            fields = {"newsletter": "watch", "email": next(addresses), "filled": filled, **more}
+            return client.post("/subscribe", data=fields).raise_for_status()
+
+        return post
+
+    @pytest.mark.parametrize("state", ["confirmed", "never"])
+    def test_the_form_does_not_tell(self, client: httpx.Client, keys: Keys, clock: Clock, state: str) -> None:
+        known = itertools.cycle(f"{state}-{number}@example.org" for number in range(4))
+        new = numbered("new-{}@example.org")
+        assert (
+            agreed(self.poster(client, keys, clock, new), self.poster(client, keys, clock, known), PAIRS_ON_BEAT) == []
+        )
+
+    def test_nor_that_the_trap_was_fallen_into(self, client: httpx.Client, keys: Keys, clock: Clock) -> None:
+        new = numbered("new-{}@example.org")
+        trapped = self.poster(client, keys, clock, new, website="https://spam.example")
+        assert agreed(self.poster(client, keys, clock, new), trapped, PAIRS_ON_BEAT) == []
+
+    def test_nor_does_the_api(self, client: httpx.Client) -> None:
+        known = itertools.cycle(f"confirmed-{number}@example.org" for number in range(4))
+        new = numbered("new-{}@example.org")
+
+        def ask(addresses: Iterator[str]) -> Callable[[], object]:
+            return lambda: client.post("/api/subscribe", json={"email": next(addresses), "newsletter": "watch"})
+
+        assert agreed(ask(new), ask(known), PAIRS_ON_BEAT) == []
+
+    def test_a_difference_is_found_by_the_same_means(self, client: httpx.Client, keys: Keys, clock: Clock) -> None:
+        post = self.poster(client, keys, clock, numbered("new-{}@example.org"))
+
+        def later(seconds: float) -> Callable[[], object]:
+            def act() -> object:
+                until = time.perf_counter() + seconds
+                while time.perf_counter() < until:
+                    pass
+                return post()
+
+            return act
+
+        # What is too small for the noise of a busy machine is planted once more, four times as large.
+        planted = (agreed(post, later(0.002 * 4**times), PAIRS_ON_BEAT) for times in range(4))
+        assert next((len(found) for found in planted if found), 0) == 3
