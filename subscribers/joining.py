@@ -1,10 +1,10 @@
-"""Somebody asks for a newsletter, and what comes of it: a letter, or nothing that anybody could tell (O-20, O-21)."""
+"""People ask for newsletters, and what comes of it: a letter, or nothing that anybody could tell (O-20, O-21)."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ from subscribers.evenness import MOST_WRITTEN, make_up
 from subscribers.forms import Address, budget_form
 from subscribers.letters import ALREADY_SUBSCRIBED, CONFIRM, LONGEST_MEMORY, Letter, Outbox, context_for, may_post
 from subscribers.lifecycle import Event, State, step
-from subscribers.models import LetterMemory, Subscription, Suppression
+from subscribers.models import LetterMemory, Subscriber, Subscription, Suppression
 from subscribers.newsletters import NewsletterInfo
 from subscribers.people import People, new_subscription
 from subscribers.purging import CONFIRM_WITHIN
@@ -27,6 +27,7 @@ from subscribers.wake import wake
 
 LETTER_WITHIN = dt.timedelta(hours=24)
 """How long we try to deliver a letter that somebody is waiting for."""
+_HASH = Suppression.address_hash
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,65 @@ class Request:
     is_meant: bool
     """Whether a person has sent it; of a program's request nothing comes (O-24)."""
     now: dt.datetime
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request with the keyed hashes that stand for its address."""
+
+    request: Request
+    blind_index: bytes
+    suppression_hash: bytes
+    rate_key: bytes
+
+    @property
+    def now(self) -> dt.datetime:
+        """When it came."""
+        return self.request.now
+
+    @property
+    def names(self) -> set[bytes]:
+        """What two requests share that must not be answered at once."""
+        return {self.suppression_hash, self.rate_key}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the database holds on some people, looked up before anything is decided about any of them."""
+
+    suppressed: dict[bytes, str]
+    people: dict[bytes, Subscriber]
+    subscriptions: dict[tuple[int, str], Subscription]
+    letters: Sequence[sa.Row[bytes, str, dt.datetime]]
+
+    def person(self, case: Case) -> Subscriber | None:
+        """Whom it is about, where we know them; either hash is enough (`Subscriber.known_by`)."""
+        return self.people.get(case.blind_index) or self.people.get(case.suppression_hash)
+
+    def subscription(self, case: Case) -> Subscription | None:
+        """What they have with the newsletter."""
+        person = self.person(case)
+        return self.subscriptions.get((person.id, case.request.info.slug)) if person else None
+
+    def letter(self, case: Case) -> str | None:
+        """The one kind of letter that this state and the budgets allow, if any."""
+        subscription, reason = self.subscription(case), self.suppressed.get(case.suppression_hash)
+        is_final = reason is not None and not can_come_back(reason, case.request.method)
+        state = step(subscription.state if subscription else None, Event.ASKED)
+        kind = ALREADY_SUBSCRIBED if state is State.CONFIRMED else CONFIRM
+        told = (one.at for one in self.letters if (one.rate_key, one.letter) == (case.rate_key, kind))
+        return kind if may_post(kind, told, case.now) and case.request.is_meant and not is_final else None
+
+
+def apart(cases: Sequence[Case]) -> Iterator[list[Case]]:
+    """The cases in groups, in their order, of which none has two that share a name."""
+    group: list[Case] = []
+    for case in cases:
+        if any(case.names & other.names for other in group):
+            yield group
+            group = []
+        group.append(case)
+    yield group
 
 
 class Joining:
@@ -61,70 +121,91 @@ class Joining:
         """Answer requests that came at the same time, in one transaction."""
         self._vault.prepare()
         with self._database.write() as session:
-            self._people.one_at_a_time(session, *(request.address for request in requests))
-            for request in requests:
-                written = self._answer(session, request)
-                make_up(session, self._vault, MOST_WRITTEN - written, request.now)
+            cases = [self._case(request) for request in requests]
+            self._people.one_at_a_time(session, set().union(*(case.names for case in cases)))
+            for group in apart(cases):
+                self._answer_group(session, group)
             # Whether there is a letter or not: whoever could see the difference would know something.
             wake(session)
 
-    def _answer(self, session: Session, request: Request) -> int:
-        """Post the one letter that this state and the budgets allow; without a letter nothing is stored at all.
+    def _case(self, request: Request) -> Case:
+        vault, identity = self._vault, request.address.identity
+        hashes = vault.blind_index(identity), vault.suppression_hash(identity), vault.rate_key(budget_form(identity))
+        return Case(request, *hashes)
 
-        Everything is looked up before anything is decided, so that each request looks up the same. Returns how many
-        rows were written, at most `MOST_WRITTEN`.
-        """
-        address, info, now = request.address, request.info, request.now
-        suppressed = session.get(Suppression, self._vault.suppression_hash(address.identity))
-        is_final = suppressed is not None and not can_come_back(suppressed.reason, request.method)
-        subscriber = self._people.find(session, address)
-        subscription = self._people.subscription(session, subscriber, info.slug)
-        state = step(subscription.state if subscription else None, Event.ASKED)
-        kind = ALREADY_SUBSCRIBED if state is State.CONFIRMED else CONFIRM
-        if not self._is_within_budget(session, address, kind, now) or is_final or not request.is_meant:
-            return 0
-        self._take_budget(session, address, kind, now)
-        if subscription and state is State.CONFIRMED:
-            context = context_for(request.method, manage_url=self._links.manage(subscription.public_id))
-            self._post(session, subscription, kind, context, now)
-            return MOST_WRITTEN - 2
-        written = MOST_WRITTEN if subscriber is None else MOST_WRITTEN - 1
-        subscriber = subscriber or self._people.add(session, address, now)
-        subscriber.suppression_hash = self._vault.suppression_hash(address.identity)
-        self._ask_to_confirm(session, subscription or new_subscription(session, subscriber, info), request)
-        return written
-
-    def _ask_to_confirm(self, session: Session, subscription: Subscription, request: Request) -> None:
-        token, now = new_token(), request.now
-        subscription.state = State.PENDING
-        subscription.language = request.info.language
-        subscription.method = request.method
-        subscription.requested_at = now
-        subscription.confirm_hash = hash_token(token)
-        subscription.confirm_until = now + CONFIRM_WITHIN
-        evidence = {"wording": request.info.wording_hash, "token": hash_token(token).hex()[:16]}
-        subscription.evidence = json.dumps(evidence)
-        identity = request.address.identity
-        never = self._links.never(self._vault.blind_index(identity), self._vault.suppression_hash(identity))
-        context = context_for(request.method, confirm_url=self._links.confirm(token), never_url=never)
-        self._post(session, subscription, CONFIRM, context, now)
-
-    def _post(
-        self, session: Session, subscription: Subscription, kind: str, context: dict[str, str], now: dt.datetime
-    ) -> None:
+    def _answer_group(self, session: Session, cases: Sequence[Case]) -> None:
+        """Post the letters; without a letter nothing is stored, and as much is written and thrown away."""
+        known = self._look(session, cases)
+        letters = {case: kind for case in cases if (kind := known.letter(case))}
+        remembered = (LetterMemory(rate_key=case.rate_key, letter=kind, at=case.now) for case, kind in letters.items())
+        session.add_all(remembered)
+        for case in (case for case, kind in letters.items() if kind == ALREADY_SUBSCRIBED):
+            self._tell(session, case, known)
+        self._ask_to_confirm(session, [case for case, kind in letters.items() if kind == CONFIRM], known)
         session.flush()
-        letter = Letter(
-            kind, subscription.newsletter, subscription.subscriber_id, subscription.id, context, LETTER_WITHIN
-        )
-        self._outbox.post(session, letter, now)
+        missing = sum(MOST_WRITTEN - (_written(case, known) if case in letters else 0) for case in cases)
+        make_up(session, self._vault, missing, cases[0].now)
 
-    def _is_within_budget(self, session: Session, address: Address, kind: str, now: dt.datetime) -> bool:
-        key = self._vault.rate_key(budget_form(address.identity))
-        query = sa.select(LetterMemory.at).where(
-            LetterMemory.rate_key == key, LetterMemory.letter == kind, LetterMemory.at > now - LONGEST_MEMORY
+    def _look(self, session: Session, cases: Sequence[Case]) -> Known:
+        """Look up what there is on all of them; the rows of people and subscriptions are held until the end."""
+        suppressions, keys = [case.suppression_hash for case in cases], [case.rate_key for case in cases]
+        reasons = sa.select(Suppression.address_hash, Suppression.reason)
+        told = sa.select(LetterMemory.rate_key, LetterMemory.letter, LetterMemory.at)
+        recent = LetterMemory.at > min(case.now for case in cases) - LONGEST_MEMORY
+        people = self._people.known(session, [case.blind_index for case in cases], suppressions)
+        return Known(
+            {row.address_hash: row.reason for row in session.execute(reasons.where(_HASH.in_(suppressions)))},
+            {name: person for person in people for name in (person.blind_index, person.suppression_hash) if name},
+            self._people.subscriptions(session, people),
+            session.execute(told.where(LetterMemory.rate_key.in_(keys), recent)).all(),
         )
-        return may_post(kind, session.scalars(query), now)
 
-    def _take_budget(self, session: Session, address: Address, kind: str, now: dt.datetime) -> None:
-        key = self._vault.rate_key(budget_form(address.identity))
-        session.add(LetterMemory(rate_key=key, letter=kind, at=now))
+    def _tell(self, session: Session, case: Case, known: Known) -> None:
+        """Tell somebody that they are subscribed already."""
+        if subscription := known.subscription(case):
+            manage = self._links.manage(subscription.public_id)
+            self._post(session, case, subscription, ALREADY_SUBSCRIBED, manage_url=manage)
+
+    def _ask_to_confirm(self, session: Session, cases: Sequence[Case], known: Known) -> None:
+        people = [known.person(case) or self._people.add(session, case.request.address, case.now) for case in cases]
+        session.flush()
+        tokens = [new_token() for _ in cases]
+        subscriptions = [
+            known.subscription(case) or new_subscription(session, person, case.request.info)
+            for case, person in zip(cases, people, strict=True)
+        ]
+        for case, person, subscription, token in zip(cases, people, subscriptions, tokens, strict=True):
+            person.suppression_hash = case.suppression_hash
+            _wait_for(subscription, case.request, token)
+        session.flush()
+        for case, subscription, token in zip(cases, subscriptions, tokens, strict=True):
+            links = {
+                "confirm_url": self._links.confirm(token),
+                "never_url": self._links.never(case.blind_index, case.suppression_hash),
+            }
+            self._post(session, case, subscription, CONFIRM, **links)
+
+    def _post(self, session: Session, case: Case, subscription: Subscription, kind: str, **links: str) -> None:
+        context = context_for(case.request.method, **links)
+        whose = subscription.newsletter, subscription.subscriber_id, subscription.id
+        self._outbox.post(session, Letter(kind, *whose, context, LETTER_WITHIN), case.now)
+
+
+def _wait_for(subscription: Subscription, request: Request, token: str) -> None:
+    """Let a subscription wait for the button of the letter with that token."""
+    subscription.state = State.PENDING
+    subscription.language = request.info.language
+    subscription.method = request.method
+    subscription.requested_at = request.now
+    subscription.confirm_hash = hash_token(token)
+    subscription.confirm_until = request.now + CONFIRM_WITHIN
+    evidence = {"wording": request.info.wording_hash, "token": hash_token(token).hex()[:16]}
+    subscription.evidence = json.dumps(evidence)
+
+
+def _written(case: Case, known: Known) -> int:
+    """How many rows the letter for somebody has meant: its own, the budget's, and theirs."""
+    subscription = known.subscription(case)
+    if subscription and subscription.state is State.CONFIRMED:
+        return MOST_WRITTEN - 2
+    return MOST_WRITTEN if known.person(case) is None else MOST_WRITTEN - 1

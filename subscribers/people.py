@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from subscribers.db import Database
-from subscribers.forms import Address, budget_form
+from subscribers.forms import Address
 from subscribers.models import Subscriber, Subscription
 from subscribers.newsletters import NewsletterInfo
 from subscribers.vault import SUBSCRIBER_ADDRESS, Vault
@@ -22,12 +23,10 @@ class People:
         self._database = database
         self._vault = vault
 
-    def one_at_a_time(self, session: Session, *addresses: Address) -> None:
+    def one_at_a_time(self, session: Session, keyed_hashes: Iterable[bytes]) -> None:
         """Let two requests for one address wait for each other, so that one row is made and one letter goes."""
-        locks = {self._vault.rate_key(budget_form(address.identity)) for address in addresses}
-        locks |= {self._vault.suppression_hash(address.identity) for address in addresses}
         # In one order, so that two transactions never wait for each other.
-        for keyed_hash in sorted(locks):
+        for keyed_hash in sorted(keyed_hashes):
             self.lock(session, keyed_hash)
 
     def lock(self, session: Session, keyed_hash: bytes) -> None:
@@ -40,16 +39,25 @@ class People:
     def find(self, session: Session, address: Address) -> Subscriber | None:
         """The person of an address; their row is held until the transaction ends."""
         hashes = self._vault.blind_index(address.identity), self._vault.suppression_hash(address.identity)
-        return session.scalar(sa.select(Subscriber).where(Subscriber.known_by(*hashes)).with_for_update())
+        return next(iter(self.known(session, hashes[:1], hashes[1:])), None)
 
-    def subscription(self, session: Session, subscriber: Subscriber | None, newsletter: str) -> Subscription | None:
-        """What a person has with a newsletter; asked for nobody too, so that it does not show in the time (O-20)."""
-        theirs = Subscription.subscriber_id == (subscriber.id if subscriber else None)
-        query = sa.select(Subscription).where(theirs, Subscription.newsletter == newsletter)
-        return session.scalar(query.with_for_update())
+    def known(self, session: Session, blind_indexes: Iterable[bytes], hashes: Iterable[bytes]) -> Sequence[Subscriber]:
+        """The people of some addresses; their rows are held until the transaction ends.
+
+        Either hash is enough: while the index key is rotated, a row may have its blind index by the other key than this
+        process has (E-06).
+        """
+        is_one = sa.or_(Subscriber.blind_index.in_(blind_indexes), Subscriber.suppression_hash.in_(hashes))
+        return session.scalars(sa.select(Subscriber).where(is_one).order_by(Subscriber.id).with_for_update()).all()
+
+    def subscriptions(self, session: Session, people: Sequence[Subscriber]) -> dict[tuple[int, str], Subscription]:
+        """What they have, by person and newsletter; asked for nobody too, so that it does not show in the time."""
+        theirs = Subscription.subscriber_id.in_([person.id for person in people])
+        found = session.scalars(sa.select(Subscription).where(theirs).order_by(Subscription.id).with_for_update())
+        return {(one.subscriber_id, one.newsletter): one for one in found}
 
     def add(self, session: Session, address: Address, now: dt.datetime) -> Subscriber:
-        """A new person."""
+        """A new person, who has a number once the session is flushed."""
         public_id = secrets.token_bytes(16)
         subscriber = Subscriber(
             public_id=public_id,
@@ -59,7 +67,6 @@ class People:
             created_at=now,
         )
         session.add(subscriber)
-        session.flush()
         return subscriber
 
 

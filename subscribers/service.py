@@ -212,8 +212,9 @@ class Service:
             return Refused("Say where the consent comes from, not the address: this sentence is stored as it stands.")
         self._vault.prepare()
         with self._database.write() as session:
-            self._people.one_at_a_time(session, address)
-            if session.get(Suppression, self._vault.suppression_hash(address.identity)):
+            hashed = self._vault.suppression_hash(address.identity)
+            self._people.lock(session, hashed)
+            if session.get(Suppression, hashed):
                 return Refused("This address asked never to be mailed, complained, or is gone; it cannot be entered.")
             return self._enter(session, info, address, evidence.strip(), now)
 
@@ -237,15 +238,16 @@ class Service:
     def _enter(
         self, session: Session, info: NewsletterInfo, address: Address, evidence: str, now: dt.datetime
     ) -> Entered | Refused:
-        subscriber = self._people.find(session, address)
-        subscription = self._people.subscription(session, subscriber, info.slug)
+        person = self._people.find(session, address)
+        subscription = self._people.subscriptions(session, [person]).get((person.id, info.slug)) if person else None
         if subscription and subscription.state is State.CONFIRMED:
             return Entered(subscription.id, already=True)
         state = entered(subscription.state, subscription.left_at) if subscription else entered(None, None)
         if state is None:
             return Refused("This person has left. They can come back by the form; nobody can do it for them.")
-        subscriber = subscriber or self._people.add(session, address, now)
-        subscription = subscription or new_subscription(session, subscriber, info)
+        person = person or self._people.add(session, address, now)
+        session.flush()
+        subscription = subscription or new_subscription(session, person, info)
         subscription.state = state
         subscription.language = info.language
         subscription.requested_at = subscription.confirmed_at = now
