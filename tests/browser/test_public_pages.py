@@ -129,8 +129,9 @@ def test_tor_browser_at_its_safest_level_loses_nothing(page: Page, place: Place)
         assert page.locator(NEVER_AT_ITS_SAFEST).count() == 0, name
         assert "@font-face" not in page.content(), name
     assert set(asked) <= {"document", "stylesheet", "other"}
-    sheet = page.request.get(f"{place.base}/static/site.css").text()
-    assert not re.search(r"@font-face|@import|url\(", sheet)
+    for name in ("tokens", "site"):
+        sheet = page.request.get(f"{place.base}/static/{name}.css").text()
+        assert not re.search(r"@font-face|@import|url\(", sheet)
 
 
 def test_a_text_browser_shows_the_form_in_the_order_in_which_it_is_filled_in(page: Page, place: Place) -> None:

@@ -80,7 +80,7 @@ def test_pages_have_no_styles_scripts_or_handlers_within(desk: Browser):
 
 
 def test_files_are_kept_for_a_while_and_nothing_outside_is_served(browser: Browser):
-    assert browser.get("/static/desk.js").headers["cache-control"] == "max-age=300, public"
+    assert browser.get("/static/desk-issue.js").headers["cache-control"] == "max-age=300, public"
     assert browser.get("/static/desk.css").headers["content-type"].startswith("text/css")
     for path in (
         "/static/../base.html",
