@@ -49,7 +49,7 @@ class Subscriber(Base):
     suppression_hash: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32))
     """What a suppression of this address is kept under, so that a process that cannot open addresses can make one.
 
-    None only where the row is older than this column; whoever can open the address then makes it anew.
+    None only where the row is older than this column, and until a sender has started once: it makes what is missing.
     """
     created_at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
 

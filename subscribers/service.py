@@ -139,7 +139,8 @@ class Service:
             if subscription is None or not (state := step(subscription.state, Event.CONFIRMED)):
                 return Outcome.OLD_LINK
             if subscription.state is not state:
-                lift(session, subscription)
+                if not lift(session, subscription):
+                    return Outcome.OLD_LINK
                 subscription.state = state
                 subscription.confirmed_at = now
                 subscription.left_at = subscription.left_reason = None

@@ -24,6 +24,8 @@ ERASED = "erased"
 """They had all deleted that we held, and no list may bring them back."""
 LIGHT = frozenset({BOUNCE, LEFT_ELSEWHERE, ERASED})
 """Reasons that a person's own form and confirmation may take away; nobody asked there never to be written to."""
+_LIGHTER = {BOUNCE: frozenset[str](), LEFT_ELSEWHERE: frozenset({BOUNCE}), ERASED: frozenset({BOUNCE})}
+"""Which reasons a light one takes the place of. A bounce is the lightest: its provider may take it back."""
 
 
 def suppress(session: Session, vault: Vault, subscriber_id: int, reason: str, now: dt.datetime) -> bool:
@@ -47,7 +49,7 @@ def add_suppression(session: Session, address_hash: bytes, reason: str, now: dt.
     there = session.get(Suppression, address_hash)
     if there is None:
         session.add(Suppression(address_hash=address_hash, reason=reason, month=f"{now:%Y-%m}"))
-    elif there.reason in LIGHT and reason not in LIGHT:
+    elif there.reason in _LIGHTER.get(reason, LIGHT):
         there.reason, there.month = reason, f"{now:%Y-%m}"
 
 
@@ -66,38 +68,55 @@ def can_come_back(reason: str, method: str) -> bool:
     return reason in LIGHT or method == BY_MAIL
 
 
-def lift(session: Session, subscription: Subscription) -> None:
-    """Take a person off the list who has just confirmed, where they may come back in the way that they asked by."""
-    _remove(session, subscription, lambda reason: can_come_back(reason, subscription.method))
+def lift(session: Session, subscription: Subscription) -> bool:
+    """Take a person off the list who has just confirmed, where they may come back in the way that they asked by.
+
+    Whether they may be mailed now: false where they stay on the list.
+    """
+    return _remove(session, subscription.subscriber_id, lambda reason: can_come_back(reason, subscription.method))
 
 
-def _remove(session: Session, subscription: Subscription, may: Callable[[str], bool]) -> None:
-    person = session.get_one(Subscriber, subscription.subscriber_id)
+def _remove(session: Session, subscriber_id: int, may: Callable[[str], bool]) -> bool:
+    """Take a person off the list, if the reason allows; whether they are not on it now."""
+    person = session.get_one(Subscriber, subscriber_id)
     found = session.get(Suppression, person.suppression_hash) if person.suppression_hash else None
-    if found is not None and may(found.reason):
+    if found is None:
+        return True
+    if may(found.reason):
         session.delete(found)
+    return may(found.reason)
 
 
 def take_back(session: Session, subscriber_id: int, at: dt.datetime) -> None:
     """Undo a suppression for a bounce that was made at that instant: it was the domain's mistake (N-20).
 
-    Only what that very step has ended is confirmed again; what its owner has done before or since stays.
+    Only what that very step has ended is confirmed again; what its owner has done before or since stays. Whoever must
+    not be mailed for another reason by now stays on the list, and gets nothing.
     """
     theirs = Subscription.subscriber_id == subscriber_id
     lock_person(session, theirs)
-    ended = (theirs, Subscription.left_reason == BOUNCE, Subscription.left_at == at)
-    for subscription in session.scalars(sa.select(Subscription).where(*ended).with_for_update()):
-        state = step(subscription.state, Event.TAKEN_BACK)
-        if state and subscription.confirmed_at and subscription.confirmed_at >= subscription.requested_at:
+    ended = sa.select(Subscription).where(theirs, Subscription.left_reason == BOUNCE, Subscription.left_at == at)
+    found = [one for one in session.scalars(ended.with_for_update()) if _was_confirmed(one)]
+    if not found or not _remove(session, subscriber_id, lambda reason: reason == BOUNCE):
+        return
+    for subscription in found:
+        if state := step(subscription.state, Event.TAKEN_BACK):
             subscription.state = state
             subscription.left_at = subscription.left_reason = None
-            _remove(session, subscription, lambda reason: reason == BOUNCE)
+
+
+def _was_confirmed(subscription: Subscription) -> bool:
+    return subscription.confirmed_at is not None and subscription.confirmed_at >= subscription.requested_at
 
 
 def end(subscription: Subscription, event: Event, now: dt.datetime, reason: str | None = None) -> None:
-    """End a subscription; one that has ended already stays as it is."""
+    """End a subscription. One that has ended already stays as it is, unless it had ended for a bounce alone.
+
+    A bounce may be taken back, and so confirmed again; what its owner says afterwards, or a complaint, may not.
+    """
     state = step(subscription.state, event)
-    if state is State.LEFT and subscription.state is not state:
+    has_more_to_say = subscription.left_reason == BOUNCE and reason != BOUNCE
+    if state is State.LEFT and (subscription.state is not state or has_more_to_say):
         subscription.state = state
         subscription.left_at = now
         subscription.left_reason = reason

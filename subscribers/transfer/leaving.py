@@ -11,8 +11,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from subscribers.db import Database
-from subscribers.lifecycle import State
 from subscribers.models import Subscriber, Subscription
+from subscribers.roll import READS
 from subscribers.transfer.rejects import open_for_owner, write_row
 from subscribers.transfer.systems import OWN_COLUMNS
 from subscribers.vault import SUBSCRIBER_ADDRESS, Vault
@@ -23,9 +23,7 @@ PAGE = 1000
 
 def count_readers(database: Database, newsletter: str) -> int:
     """How many an export would hold."""
-    query = sa.select(sa.func.count()).where(
-        Subscription.newsletter == newsletter, Subscription.state == State.CONFIRMED
-    )
+    query = sa.select(sa.func.count()).where(Subscription.newsletter == newsletter, *READS)
     with database.read() as session:
         return session.scalar(query) or 0
 
@@ -70,7 +68,7 @@ def _page(database: Database, newsletter: str, last: int) -> list[tuple[Subscrip
     query = (
         sa.select(Subscription, Subscriber)
         .join(Subscriber, Subscription.subscriber_id == Subscriber.id)
-        .where(Subscription.newsletter == newsletter, Subscription.state == State.CONFIRMED, Subscription.id > last)
+        .where(Subscription.newsletter == newsletter, *READS, Subscription.id > last)
         .order_by(Subscription.id)
         .limit(PAGE)
     )
