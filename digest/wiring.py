@@ -135,9 +135,7 @@ class House:
             outbox=self.outbox,
             pages=pages,
             static=[folder / "static" for folder in folders if (folder / "static").is_dir()],
-            public_routes=public_routes(
-                self.service, pages, self.clock, LedgerRecords(), guard, self.settings.form.origins
-            ),
+            public_routes=public_routes(self.service, pages, self.clock, guard, self.settings.form.origins),
             clock=self.clock,
             pressed=guard.trouble,
             unready=lambda: migrations.trouble(self.database),
@@ -165,7 +163,7 @@ def build(settings: Settings, clock: Clock = utc_now) -> House:
         database=database,
         vault=vault,
         outbox=outbox,
-        service=Service(database, vault, keys, outbox, settings.web.base_url, infos),
+        service=Service(database, vault, keys, outbox, settings.web.base_url, infos, LedgerRecords()),
         renderer=Renderer(template_folders(settings, "email")),
         clock=clock,
     )

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
 # Names of constraints are fixed, so that a migration can speak of them on both databases.
@@ -60,6 +61,10 @@ class UTCDateTime(sa.types.TypeDecorator[dt.datetime]):
         return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
 
 
+PATIENCE = dt.timedelta(milliseconds=400)
+"""How long who gives way waits for a row that somebody holds: less than PostgreSQL takes (1 s) to see a deadlock."""
+
+
 class Database:
     """The handle that every room is given.
 
@@ -105,6 +110,17 @@ class Database:
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()
+
+
+def give_way(session: Session) -> None:
+    """Let this transaction be the one to stop, of two that wait for each other; its error `is_lock_timeout`."""
+    if session.get_bind().dialect.name != "sqlite":
+        session.execute(sa.text(f"SET LOCAL lock_timeout = {PATIENCE // dt.timedelta(milliseconds=1)}"))
+
+
+def is_lock_timeout(error: OperationalError) -> bool:
+    """Whether somebody gave way, and may try again."""
+    return getattr(error.orig, "sqlstate", None) == "55P03"
 
 
 def with_driver(url: str | URL) -> URL:

@@ -39,7 +39,11 @@ class Subscriber(Base):
 
     __tablename__ = "subscribers"
     # While the index key is rotated, processes with the old and with the new one find and make nobody twice by this.
-    __table_args__ = (sa.Index("ix_subscribers_suppression_hash", "suppression_hash", unique=True),)
+    __table_args__ = (
+        sa.Index("ix_subscribers_suppression_hash", "suppression_hash", unique=True),
+        # No number is ever given again, as on PostgreSQL: what the ledger says of one is never about another person.
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     public_id: Mapped[bytes] = mapped_column(sa.LargeBinary(16), unique=True)
@@ -76,6 +80,7 @@ class Subscription(Base):
         sa.UniqueConstraint("subscriber_id", "newsletter"),
         sa.Index("ix_subscriptions_audience", "newsletter", "state", "id"),
         sa.Index("ix_subscriptions_requested_at", "requested_at", "state"),
+        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -139,6 +144,9 @@ class Suppression(Base):
     address_hash: Mapped[bytes] = mapped_column(sa.LargeBinary(32), primary_key=True)
     reason: Mapped[str] = mapped_column(sa.String(16))
     """`asked`, `complaint`, `bounce`, `left`, `erased` or `hand`."""
+    mailbox_hash: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32), index=True)
+    """The same kind of hash of the mailbox in whatever spelling, where its owner said never or complained: then the
+    form sends no confirmation to another spelling of it either."""
     month: Mapped[str] = mapped_column(sa.String(7))
     """`2026-11`: no more of the time than that is kept."""
 

@@ -25,6 +25,7 @@ from subscribers.models import Subscriber, Subscription, Suppression
 from subscribers.newsletters import NewsletterInfo, UnknownNewsletter
 from subscribers.people import People, new_subscription
 from subscribers.purging import purge
+from subscribers.records import NoRecords, Records
 from subscribers.suppression import ASKED, add_suppression, end, lift, lock_person
 from subscribers.tokens import (
     Links,
@@ -85,6 +86,7 @@ class Rooms:
     database: Database
     vault: Vault
     outbox: Outbox
+    records: Records
 
 
 class Service:
@@ -98,7 +100,9 @@ class Service:
         outbox: Outbox,
         base_url: str,
         newsletters: Mapping[str, NewsletterInfo],
+        records: Records | None = None,
     ) -> None:
+        """`records` is what the mail side holds on people, where there is a mail side."""
         self.newsletters = newsletters
         self.base_url = base_url
         self.token_key = keys.token
@@ -106,6 +110,7 @@ class Service:
         self._database = database
         self._vault = vault
         self._outbox = outbox
+        self._records = records or NoRecords()
         self._people = People(database, vault)
         self._joining = Joining(database, vault, outbox, self.links)
 
@@ -229,7 +234,7 @@ class Service:
 
     def purge(self, now: dt.datetime) -> int:
         """Delete what is not needed any more; see `purging.purge`. Returns how many requests have lapsed."""
-        return purge(self._database, now)
+        return purge(self._database, self._records, now)
 
     def _info(self, newsletter: str) -> NewsletterInfo:
         if newsletter not in self.newsletters:
@@ -270,7 +275,7 @@ class Service:
     @property
     def rooms(self) -> Rooms:
         """What `fresh`, `choices`, `erasing` and `personal` work with."""
-        return Rooms(self._database, self._vault, self._outbox)
+        return Rooms(self._database, self._vault, self._outbox, self._records)
 
 
 def _waiting_for(token: str, now: dt.datetime) -> sa.Select[Subscription]:

@@ -20,7 +20,6 @@ from subscribers.fresh import person_of
 from subscribers.lifecycle import Format
 from subscribers.models import Subscriber
 from subscribers.personal import personal_file
-from subscribers.records import Records
 from subscribers.tokens import button_token, is_button_token
 from subscribers.web.site import DOING, READING, Answer, Site, fields_of
 
@@ -43,7 +42,7 @@ class _Press:
         return self.fields.get("newsletter", "")
 
 
-def mine_routes(site: Site, records: Records) -> list[HTTPRouteHandler]:
+def mine_routes(site: Site) -> list[HTTPRouteHandler]:
     """`/mine/{token}`, `/mine/{token}/export` and `/mine/{token}/erase`."""
 
     @route("/mine/{token:str}", **READING)
@@ -67,8 +66,7 @@ def mine_routes(site: Site, records: Records) -> list[HTTPRouteHandler]:
             return _page(site, token, status=422)
         with site.service.rooms.database.read() as session:
             person = person_of(session, token, site.clock())
-            newsletters = site.service.newsletters
-            text = personal_file(session, records, person, newsletters, site.clock()) if person else None
+            text = _file(site, session, person) if person else None
         return _download(site, text) if text is not None else _worn_off(site)
 
     @route("/mine/{token:str}/erase", **READING)
@@ -84,7 +82,7 @@ def mine_routes(site: Site, records: Records) -> list[HTTPRouteHandler]:
         # Asked before it is forgotten: the answer is in the same language as the page.
         mine = _mine(site, token)
         keeps_mark = fields.get("mark") != "drop"
-        mark = erase(site.service.rooms, records, token, site.clock(), keeps_mark=keeps_mark)
+        mark = erase(site.service.rooms, token, site.clock(), keeps_mark=keeps_mark)
         if mark is None or mine is None:
             return _worn_off(site)
         return site.page("public/erased.html", mark=mark.value, newsletter=mine.first)
@@ -123,6 +121,11 @@ def _worn_off(site: Site) -> Answer:
 
 def _erasing(token: str) -> str:
     return f"erase {token}"
+
+
+def _file(site: Site, session: Session, person: Subscriber) -> str:
+    service = site.service
+    return personal_file(session, service.rooms.records, person, service.newsletters, site.clock())
 
 
 def _download(site: Site, text: str) -> Answer:
