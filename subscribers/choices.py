@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from subscribers.lifecycle import Event, Format, State, step
-from subscribers.models import Subscriber, Subscription, Suppression
+from subscribers.models import Subscriber, Subscription
 from subscribers.newsletters import NewsletterInfo
-from subscribers.suppression import end
+from subscribers.suppression import end, reason_for
 from subscribers.tokens import hash_token
 
 PAUSES = (1, 2, 4, 8)
@@ -125,4 +125,4 @@ def _subscription(session: Session, person: Subscriber, newsletter: str) -> Subs
 
 def _is_suppressed(session: Session, person: Subscriber) -> bool:
     # A row without its hash is older than the column; its owner read a letter of ours within the hour.
-    return person.suppression_hash is not None and session.get(Suppression, person.suppression_hash) is not None
+    return person.suppression_hash is not None and reason_for(session, person.suppression_hash) is not None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from subscribers.db import Database
+from subscribers.db import Database, lock_names
 from subscribers.evenness import MOST_WRITTEN, make_up
 from subscribers.forms import Address, budget_form
 from subscribers.letters import ALREADY_SUBSCRIBED, CONFIRM, LONGEST_MEMORY, Letter, Outbox, context_for, may_post
@@ -110,7 +110,7 @@ class Joining:
         self._vault = vault
         self._outbox = outbox
         self._links = links
-        self._people = People(database, vault)
+        self._people = People(vault)
         # PostgreSQL lets writers go on side by side, and a transaction of many people's rows would be in their way.
         self.answer = Together(self._answer_all).fulfil if database.is_sqlite else self._answer_one
 
@@ -122,7 +122,7 @@ class Joining:
         self._vault.prepare()
         with self._database.write() as session:
             cases = [self._case(request) for request in requests]
-            self._people.one_at_a_time(session, set().union(*(case.names for case in cases)))
+            lock_names(session, set().union(*(case.names for case in cases)))
             for group in apart(cases):
                 self._answer_group(session, group)
             # Whether there is a letter or not: whoever could see the difference would know something.

@@ -15,18 +15,18 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from subscribers.budgets import FormRules
-from subscribers.db import Database
+from subscribers.db import Database, lock_names
 from subscribers.forms import Address, BadAddress, mentions_address, parse_address
 from subscribers.guard import Guard
 from subscribers.joining import Joining, Request
 from subscribers.letters import Outbox
 from subscribers.lifecycle import Event, State, entered, step
-from subscribers.models import Subscriber, Subscription, Suppression
+from subscribers.models import Subscriber, Subscription
 from subscribers.newsletters import NewsletterInfo, UnknownNewsletter
 from subscribers.people import People, new_subscription
 from subscribers.purging import purge
 from subscribers.records import NoRecords, Records
-from subscribers.suppression import ASKED, add_suppression, end, lift, lock_person
+from subscribers.suppression import ASKED, add_suppression, end, lift, lock_person, reason_for
 from subscribers.tokens import (
     Links,
     Purpose,
@@ -111,7 +111,7 @@ class Service:
         self._vault = vault
         self._outbox = outbox
         self._records = records or NoRecords()
-        self._people = People(database, vault)
+        self._people = People(vault)
         self._joining = Joining(database, vault, outbox, self.links)
 
     def join(
@@ -183,7 +183,7 @@ class Service:
         if named is None:
             return Outcome.OLD_LINK
         with self._database.write() as session:
-            self._people.lock(session, named.suppression_hash)
+            lock_names(session, [named.suppression_hash])
             add_suppression(session, named.suppression_hash, ASKED, now)
             is_them = Subscriber.known_by(named.blind_index, named.suppression_hash)
             person = sa.select(Subscriber.id).where(is_them)
@@ -219,8 +219,8 @@ class Service:
         self._vault.prepare()
         with self._database.write() as session:
             hashed = self._vault.suppression_hash(address.identity)
-            self._people.lock(session, hashed)
-            if session.get(Suppression, hashed):
+            lock_names(session, [hashed])
+            if reason_for(session, hashed):
                 return Refused("This address asked never to be mailed, complained, or is gone; it cannot be entered.")
             return self._enter(session, info, address, evidence.strip(), now)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import secrets
 from collections.abc import Callable
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from subscribers.db import insert_into, lock_names
 from subscribers.forms import Address, parse_address
 from subscribers.letters import BY_MAIL
 from subscribers.lifecycle import Event, State, step
@@ -34,7 +36,7 @@ def suppress(session: Session, vault: Vault, subscriber_id: int, reason: str, no
     False where there is nobody of that number any more. Raises `vault.CannotOpen` for a row so old that its hash has to
     be made from the address, in a process that cannot open it.
     """
-    person = session.get(Subscriber, subscriber_id, with_for_update=True)
+    person = hold(session, Subscriber.id == subscriber_id)
     if person is None:
         return False
     add_suppression(session, _hash_of(vault, person), reason, now)
@@ -46,17 +48,33 @@ def suppress(session: Session, vault: Vault, subscriber_id: int, reason: str, no
 
 def add_suppression(session: Session, address_hash: bytes, reason: str, now: dt.datetime) -> None:
     """Keep the hash of an address that must not be mailed; a graver reason takes the place of a lighter one."""
-    there = session.get(Suppression, address_hash)
-    if there is None:
-        session.add(Suppression(address_hash=address_hash, reason=reason, month=f"{now:%Y-%m}"))
-    elif there.reason in _LIGHTER.get(reason, LIGHT):
-        there.reason, there.month = reason, f"{now:%Y-%m}"
+    put = insert_into(session, Suppression).values(address_hash=address_hash, reason=reason, month=f"{now:%Y-%m}")
+    is_graver = Suppression.reason.in_(_LIGHTER.get(reason, LIGHT))
+    said = {"reason": put.excluded.reason, "month": put.excluded.month}
+    key = [Suppression.address_hash]
+    session.execute(put.on_conflict_do_update(index_elements=key, set_=said, where=is_graver))
 
 
-def lock_person(session: Session, which: sa.ColumnElement[bool]) -> None:
-    """Lock the person of a subscription before it, as `suppress` does: two that lock in turn would wait for ever."""
-    owner = sa.exists().where(Subscription.subscriber_id == Subscriber.id, which)
-    session.scalar(sa.select(Subscriber.id).where(owner).with_for_update())
+def reason_for(session: Session, address_hash: bytes) -> str | None:
+    """Why an address must not be mailed; none where it may. Hold the person before, if something follows from it."""
+    return session.scalar(sa.select(Suppression.reason).where(Suppression.address_hash == address_hash))
+
+
+def hold(session: Session, which: sa.ColumnElement[bool]) -> Subscriber | None:
+    """The person whom a condition on `Subscriber` means, with nobody else at them until the transaction ends.
+
+    Everything that mails somebody or ends it goes one at a time: by their name (`db.lock_names`), then by their row.
+    """
+    hashed = session.scalar(sa.select(Subscriber.suppression_hash).where(which))
+    # For nobody too, and for a row without its hash: how many questions are asked tells nothing.
+    lock_names(session, [hashed or secrets.token_bytes(32)])
+    query = sa.select(Subscriber).where(which).with_for_update().execution_options(populate_existing=True)
+    return session.scalar(query)
+
+
+def lock_person(session: Session, which: sa.ColumnElement[bool]) -> Subscriber | None:
+    """The same for the person of a subscription, which is locked after them: in turn two would wait for ever."""
+    return hold(session, sa.exists().where(Subscription.subscriber_id == Subscriber.id, which))
 
 
 def can_come_back(reason: str, method: str) -> bool:
@@ -79,12 +97,12 @@ def lift(session: Session, subscription: Subscription) -> bool:
 def _remove(session: Session, subscriber_id: int, may: Callable[[str], bool]) -> bool:
     """Take a person off the list, if the reason allows; whether they are not on it now."""
     person = session.get_one(Subscriber, subscriber_id)
-    found = session.get(Suppression, person.suppression_hash) if person.suppression_hash else None
-    if found is None:
+    reason = reason_for(session, person.suppression_hash) if person.suppression_hash else None
+    if reason is None:
         return True
-    if may(found.reason):
-        session.delete(found)
-    return may(found.reason)
+    if may(reason):
+        session.execute(sa.delete(Suppression).where(Suppression.address_hash == person.suppression_hash))
+    return may(reason)
 
 
 def take_back(session: Session, subscriber_id: int, at: dt.datetime) -> None:

@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from digest.inbound.notice import Ignored, Unreadable
-from digest.mail.changes import insert_into
 from digest.models import Arrival, ArrivalState
-from subscribers.db import Database
+from subscribers.db import Database, insert_into
 from subscribers.vault import ARRIVAL, CannotOpen, Vault
 
 LARGEST = 1024 * 1024

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from digest.mail.changes import changed, insert_into
+from digest.mail.changes import changed
 from digest.mail.leases import is_taken
 from digest.mail.providers import Provider
 from digest.models import Delivery, DeliveryState, Issue, IssueState, Lease, LogEntry, SlowLane
+from subscribers.db import insert_into
 from subscribers.lifecycle import State
 from subscribers.models import Subscription
 from subscribers.roll import READS

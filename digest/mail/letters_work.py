@@ -27,10 +27,10 @@ from digest.settings import Newsletter
 from subscribers.db import Database
 from subscribers.forms import Address, parse_address
 from subscribers.letters import ANSWERS_MAIL, CONFIRM
-from subscribers.models import Subscription, Suppression
+from subscribers.models import Subscription
 from subscribers.purging import CONFIRM_WITHIN
 from subscribers.roll import address_of
-from subscribers.suppression import can_come_back
+from subscribers.suppression import can_come_back, reason_for
 from subscribers.tokens import Links
 from subscribers.vault import DELIVERY_CONTEXT, USER_ADDRESS, CannotOpen, Vault, WrongKeys
 
@@ -169,9 +169,9 @@ class LettersWork(Batches):
         parsed = parse_address(address)
         if not isinstance(parsed, Address):
             return True
-        found = session.get(Suppression, self._vault.suppression_hash(parsed.identity))
-        if found is None or delivery.letter != CONFIRM:
-            return found is not None
+        reason = reason_for(session, self._vault.suppression_hash(parsed.identity))
+        if reason is None or delivery.letter != CONFIRM:
+            return reason is not None
         # The letter that asks whether they want to come back is the one way to (N-23).
         asked = sa.select(Subscription.method).where(Subscription.id == delivery.subscription_id)
-        return not can_come_back(found.reason, session.scalar(asked) or "")
+        return not can_come_back(reason, session.scalar(asked) or "")

@@ -12,7 +12,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from subscribers.db import Database
+from subscribers.db import Database, lock_names
 from subscribers.lifecycle import Event, Format, State, entered
 from subscribers.models import Subscriber, Subscription, Suppression
 from subscribers.suppression import LEFT_ELSEWHERE, add_suppression, end
@@ -91,7 +91,7 @@ class Landing:
     def land(self, people: Sequence[Person], now: dt.datetime) -> Fates:
         """Take a batch in: all of it, or nothing. Doing it twice changes nothing more."""
         with self._database.write() as session:
-            self._lock(session, people)
+            lock_names(session, (one.suppression_hash for one in people))
             suppressed, here = self._suppressed(session, people), self._here(session, people)
             fates = self._decide(people, suppressed, here)
             self._let_in([one for one in people if fates[one.blind_index] is Fate.NEW], here, session, now)
@@ -109,15 +109,6 @@ class Landing:
             )
             for one in people
         }
-
-    def _lock(self, session: Session, people: Sequence[Person]) -> None:
-        """Let sign-ups of the same addresses wait (`service.Service.join` takes the same locks, one at a time)."""
-        if not self._database.is_sqlite:
-            numbers = sorted(int.from_bytes(one.suppression_hash[:8], "big", signed=True) for one in people)
-            query = sa.text(
-                "SELECT count(pg_advisory_xact_lock(number)) FROM unnest(CAST(:numbers AS bigint[])) number"
-            )
-            session.execute(query, {"numbers": numbers})
 
     def _suppressed(self, session: Session, people: Sequence[Person]) -> dict[bytes, str]:
         hashes = [one.suppression_hash for one in people]
