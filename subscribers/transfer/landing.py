@@ -19,6 +19,7 @@ from subscribers.suppression import LEFT_ELSEWHERE, add_suppression, end
 from subscribers.transfer.bulk import BulkInsert
 from subscribers.transfer.plan import ENDED, REASONS, Fate, Here, decide
 from subscribers.transfer.systems import Standing
+from subscribers.vault import check_standing
 
 METHOD = "import"
 FORM = "form"
@@ -32,7 +33,7 @@ _NEVER = cast("sa.Table", Suppression.__table__)
 
 @dataclass(slots=True)
 class Person:
-    """Somebody of the file, with what is to be stored of them. No address is in it but a sealed one."""
+    """Somebody of the file, with what is to be stored of them."""
 
     line: int
     cells: Sequence[str]
@@ -43,6 +44,8 @@ class Person:
     blind_index: bytes
     suppression_hash: bytes
     public_id: bytes
+    address: str
+    """As it is mailed, until it is stored sealed; empty where nothing will be stored."""
     sealed: bytes
     """Empty where nothing will be stored."""
     asked_at: dt.datetime
@@ -89,8 +92,12 @@ class Landing:
             return self._decide(people, self._suppressed(session, people), self._here(session, people))
 
     def land(self, people: Sequence[Person], now: dt.datetime) -> Fates:
-        """Take a batch in: all of it, or nothing. Doing it twice changes nothing more."""
+        """Take a batch in: all of it, or nothing. Doing it twice changes nothing more.
+
+        Raises `vault.StoodStill` where a key was rotated away that they were sealed with; seal them anew then.
+        """
         with self._database.write() as session:
+            check_standing(session, (one.sealed for one in people if one.sealed))
             lock_names(session, (one.suppression_hash for one in people))
             suppressed, here = self._suppressed(session, people), self._here(session, people)
             fates = self._decide(people, suppressed, here)

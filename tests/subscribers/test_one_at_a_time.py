@@ -21,6 +21,7 @@ from subscribers.suppression import ASKED, BOUNCE, COMPLAINT, add_suppression, s
 from subscribers.transfer.bringing import Bringing, Request
 from subscribers.transfer.landing import Landing
 from tests.house import House
+from tests.subscribers.house import before
 from tests.subscribers.test_erasing import link
 
 ADDRESS = "reader-1@readers.example"
@@ -49,19 +50,6 @@ class Complaint:
         with self.house.database.write() as session:
             give_way(session)
             assert suppress(session, self.house.vault, 1, COMPLAINT, self.house.now)
-
-
-def before(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, first: Callable[[], None]) -> None:
-    """Let something happen at the moment in which a function is called, once."""
-    original, told = getattr(owner, name), list[bool]()
-
-    def called(*args: Any) -> Any:
-        if not told:
-            told.append(True)
-            first()
-        return original(*args)
-
-    monkeypatch.setattr(owner, name, called)
 
 
 def who_reads(database: Database) -> list[str]:
