@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from subscribers.lifecycle import Event, Format, State, step
+from subscribers.lifecycle import LINK, Event, Format, State, step
 from subscribers.models import Subscriber, Subscription
 from subscribers.newsletters import NewsletterInfo
 from subscribers.suppression import end, reason_for
@@ -22,8 +22,6 @@ from subscribers.tokens import hash_token
 
 PAUSES = (1, 2, 4, 8)
 """The weeks that a pause may last."""
-METHOD = "link"
-"""How somebody came who joined on their own page."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ def join(session: Session, person: Subscriber, info: NewsletterInfo, fresh_token
     subscription.state = state
     subscription.language = info.language
     subscription.requested_at = subscription.confirmed_at = now
-    subscription.method = METHOD
+    subscription.method = LINK
     subscription.evidence = json.dumps({"wording": info.wording_hash, "token": hash_token(fresh_token).hex()[:16]})
     subscription.left_at = subscription.left_reason = None
     subscription.confirm_hash = subscription.confirm_until = subscription.paused_until = None

@@ -94,7 +94,7 @@ class Subscription(Base):
     confirmed_at: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
     left_at: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
     method: Mapped[str] = mapped_column(sa.String(32))
-    """How they came: `form`, `hand`, `import`."""
+    """How they came: `lifecycle.FORM` and the others there."""
     evidence: Mapped[str] = mapped_column(sa.Text)
     """The wording they agreed to (by its hash), or why no confirmation was needed."""
     confirm_hash: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32), unique=True)

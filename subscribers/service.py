@@ -20,7 +20,7 @@ from subscribers.forms import Address, BadAddress, mentions_address, parse_addre
 from subscribers.guard import Guard
 from subscribers.joining import Joining, Request
 from subscribers.letters import Outbox
-from subscribers.lifecycle import Event, State, entered, step
+from subscribers.lifecycle import FORM, HAND, Event, State, entered, step
 from subscribers.models import Subscriber, Subscription
 from subscribers.newsletters import NewsletterInfo, UnknownNewsletter
 from subscribers.people import People, new_subscription
@@ -33,7 +33,6 @@ from subscribers.tokens import (
     hash_token,
     read_never_token,
     read_subscription_token,
-    subscription_token,
 )
 from subscribers.vault import Keys, Vault
 
@@ -68,15 +67,6 @@ class Outcome(enum.StrEnum):
     """It is so now; it may have been so before."""
     OLD_LINK = "old-link"
     """The link is forged, used up, or too old."""
-
-
-@dataclass(frozen=True)
-class Held:
-    """What a subscription's own link may show: no address, and nothing of the person's other newsletters (F-24)."""
-
-    newsletter: NewsletterInfo
-    state: State
-    leave_token: str
 
 
 @dataclass(frozen=True)
@@ -115,11 +105,11 @@ class Service:
         self._joining = Joining(database, vault, outbox, self.links)
 
     def join(
-        self, newsletter: str, address_text: str, now: dt.datetime, method: str = "form", *, is_meant: bool = True
+        self, newsletter: str, address_text: str, now: dt.datetime, method: str = FORM, *, is_meant: bool = True
     ) -> Joined | BadAddress:
         """Somebody asks for a newsletter. Whoever confirms later is mailed, nobody else.
 
-        By the form anybody may ask for any address; by mail (`letters.BY_MAIL`) its owner alone can.
+        By the form anybody may ask for any address; by mail (`lifecycle.BY_MAIL`) its owner alone can.
 
         The answer is the same, and takes about as long, whether the address is new, waiting, confirmed or suppressed;
         what differs is whether a letter goes to it, and that its owner alone can see. So it is too for a request that
@@ -177,6 +167,8 @@ class Service:
     def never(self, token: str, now: dt.datetime) -> Outcome:
         """Put an address on the list of those who are never mailed, and end all of its subscriptions (O-22).
 
+        No other spelling of the same mailbox is then sent a confirmation because somebody typed it into the form.
+
         Works also when the person's row was deleted and made anew, and in a process that cannot open addresses.
         """
         named = read_never_token(self.token_key, token)
@@ -184,23 +176,13 @@ class Service:
             return Outcome.OLD_LINK
         with self._database.write() as session:
             lock_names(session, [named.suppression_hash])
-            add_suppression(session, named.suppression_hash, ASKED, now)
+            add_suppression(session, named.suppression_hash, ASKED, now, named.mailbox_hash)
             is_them = Subscriber.known_by(named.blind_index, named.suppression_hash)
             person = sa.select(Subscriber.id).where(is_them)
             theirs = sa.select(Subscription).where(Subscription.subscriber_id.in_(person)).order_by(Subscription.id)
             for subscription in session.scalars(theirs.with_for_update()):
                 end(subscription, Event.LEFT, now)
         return Outcome.DONE
-
-    def held(self, token: str) -> Held | None:
-        """What the manage page of a subscription shows; none for a link that is forged or of somebody deleted."""
-        public_id = read_subscription_token(self.token_key, Purpose.MANAGE, token)
-        return self._held(public_id) if public_id else None
-
-    def leaving(self, token: str) -> Held | None:
-        """What a one-click link is about; none as for `held`. Changes nothing (F-26)."""
-        public_id = read_subscription_token(self.token_key, Purpose.LEAVE, token)
-        return self._held(public_id) if public_id else None
 
     def enter(self, newsletter: str, address_text: str, evidence: str, now: dt.datetime) -> Entered | Refused:
         """An operator enters somebody by hand, with the reason why no confirmation is needed.
@@ -257,20 +239,11 @@ class Service:
         subscription.state = state
         subscription.language = info.language
         subscription.requested_at = subscription.confirmed_at = now
-        subscription.method = "hand"
+        subscription.method = HAND
         subscription.evidence = evidence
         subscription.confirm_hash = subscription.confirm_until = None
         session.flush()
         return Entered(subscription.id, already=False)
-
-    def _held(self, public_id: bytes) -> Held | None:
-        query = sa.select(Subscription.newsletter, Subscription.state).where(Subscription.public_id == public_id)
-        with self._database.read() as session:
-            found = session.execute(query).one_or_none()
-        if found is None or found.newsletter not in self.newsletters:
-            return None
-        leave = subscription_token(self.token_key, Purpose.LEAVE, public_id)
-        return Held(self.newsletters[found.newsletter], found.state, leave)
 
     @property
     def rooms(self) -> Rooms:

@@ -10,9 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from subscribers.db import insert_into, lock_names
-from subscribers.forms import Address, parse_address
-from subscribers.letters import BY_MAIL
-from subscribers.lifecycle import Event, State, step
+from subscribers.forms import Address, budget_form, parse_address
+from subscribers.lifecycle import BY_MAIL, Event, State, step
 from subscribers.models import Subscriber, Subscription, Suppression
 from subscribers.vault import SUBSCRIBER_ADDRESS, CannotOpen, Vault
 
@@ -39,20 +38,35 @@ def suppress(session: Session, vault: Vault, subscriber_id: int, reason: str, no
     person = hold(session, Subscriber.id == subscriber_id)
     if person is None:
         return False
-    add_suppression(session, _hash_of(vault, person), reason, now)
+    hashed = _hash_of(vault, person)
+    add_suppression(session, hashed, reason, now, _mailbox_hash(vault, person) if reason == COMPLAINT else None)
     theirs = sa.select(Subscription).where(Subscription.subscriber_id == person.id).order_by(Subscription.id)
     for subscription in session.scalars(theirs.with_for_update()):
         end(subscription, Event.SUPPRESSED, now, reason)
     return True
 
 
-def add_suppression(session: Session, address_hash: bytes, reason: str, now: dt.datetime) -> None:
-    """Keep the hash of an address that must not be mailed; a graver reason takes the place of a lighter one."""
-    put = insert_into(session, Suppression).values(address_hash=address_hash, reason=reason, month=f"{now:%Y-%m}")
+def add_suppression(
+    session: Session, address_hash: bytes, reason: str, now: dt.datetime, mailbox_hash: bytes | None = None
+) -> None:
+    """Keep the hash of an address that must not be mailed; a graver reason takes the place of a lighter one.
+
+    `mailbox_hash` (`mailbox_hash_of`) is of the mailbox in whatever spelling, where its owner has spoken for it.
+    """
+    row = {"address_hash": address_hash, "reason": reason, "month": f"{now:%Y-%m}", "mailbox_hash": mailbox_hash}
+    put = insert_into(session, Suppression).values(row)
     is_graver = Suppression.reason.in_(_LIGHTER.get(reason, LIGHT))
-    said = {"reason": put.excluded.reason, "month": put.excluded.month}
-    key = [Suppression.address_hash]
-    session.execute(put.on_conflict_do_update(index_elements=key, set_=said, where=is_graver))
+    said: dict[str, sa.ColumnElement[object]] = {
+        "reason": sa.case((is_graver, put.excluded.reason), else_=Suppression.reason),
+        "month": sa.case((is_graver, put.excluded.month), else_=Suppression.month),
+        "mailbox_hash": sa.func.coalesce(Suppression.mailbox_hash, put.excluded.mailbox_hash),
+    }
+    session.execute(put.on_conflict_do_update(index_elements=[Suppression.address_hash], set_=said))
+
+
+def mailbox_hash_of(vault: Vault, address: Address) -> bytes:
+    """What a mailbox is suppressed by in whatever spelling: its owner has said never, and not one spelling of it."""
+    return vault.suppression_hash(budget_form(address.identity))
 
 
 def reason_for(session: Session, address_hash: bytes) -> str | None:
@@ -144,8 +158,20 @@ def end(subscription: Subscription, event: Event, now: dt.datetime, reason: str 
 
 def _hash_of(vault: Vault, person: Subscriber) -> bytes:
     if person.suppression_hash is None:
-        address = parse_address(vault.open(person.address_sealed, SUBSCRIBER_ADDRESS, person.public_id))
-        if not isinstance(address, Address):
-            raise CannotOpen("what was sealed is no address")
-        person.suppression_hash = vault.suppression_hash(address.identity)
+        person.suppression_hash = vault.suppression_hash(_address_of(vault, person).identity)
     return person.suppression_hash
+
+
+def _mailbox_hash(vault: Vault, person: Subscriber) -> bytes | None:
+    try:
+        return mailbox_hash_of(vault, _address_of(vault, person))
+    except CannotOpen:
+        # The one spelling, whose hash there is, is suppressed all the same.
+        return None
+
+
+def _address_of(vault: Vault, person: Subscriber) -> Address:
+    address = parse_address(vault.open(person.address_sealed, SUBSCRIBER_ADDRESS, person.public_id))
+    if not isinstance(address, Address):
+        raise CannotOpen("what was sealed is no address")
+    return address

@@ -20,7 +20,7 @@ from digest.inbound.refusals import Refusals
 from digest.models import Arrival, ArrivalState, Bounce
 from subscribers.db import Database
 from subscribers.forms import Address, parse_address
-from subscribers.letters import BY_MAIL
+from subscribers.lifecycle import BY_MAIL
 from subscribers.models import Subscriber
 from subscribers.service import Service
 from subscribers.vault import CannotOpen, StoodStill, Vault, WrongKeys

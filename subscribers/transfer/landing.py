@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from subscribers.db import Database, lock_names
-from subscribers.lifecycle import Event, Format, State, entered
+from subscribers.lifecycle import IMPORT, OWN_METHODS, Event, Format, State, entered
 from subscribers.models import Subscriber, Subscription, Suppression
 from subscribers.suppression import LEFT_ELSEWHERE, add_suppression, end
 from subscribers.transfer.bulk import BulkInsert
@@ -21,8 +21,6 @@ from subscribers.transfer.plan import ENDED, REASONS, Fate, Here, decide
 from subscribers.transfer.systems import Standing
 from subscribers.vault import check_standing
 
-METHOD = "import"
-FORM = "form"
 BATCH = 2000
 """People of one transaction: a tenth of a second. More would also be more locks than PostgreSQL has room for."""
 
@@ -155,7 +153,7 @@ class Landing:
         own = [
             tie.confirmed_at
             for tie in ties
-            if tie.state is State.CONFIRMED and tie.method == FORM and tie.confirmed_at is not None
+            if tie.state is State.CONFIRMED and tie.method in OWN_METHODS and tie.confirmed_at is not None
         ]
         return Here(
             subscriber_id,
@@ -190,7 +188,7 @@ class Landing:
                 one.language,
                 one.asked_at,
                 one.confirmed_at,
-                METHOD,
+                IMPORT,
                 one.evidence,
                 one.format,
                 one.is_neutral,
@@ -216,7 +214,7 @@ class Landing:
                 one = by_id[subscription.subscriber_id]
                 subscription.state = state
                 subscription.requested_at, subscription.confirmed_at = one.asked_at, one.confirmed_at
-                subscription.method, subscription.evidence = METHOD, one.evidence
+                subscription.method, subscription.evidence = IMPORT, one.evidence
                 subscription.confirm_hash = subscription.confirm_until = None
 
     def _turn_away(

@@ -22,21 +22,25 @@ _PAIR_IN_BODY = re.compile(
 )
 
 
+# An issue travels with each copy that is forwarded, and its links with it. What they lead to says nothing of whoever it
+# was sent to, not even whether they are still known here, nor of which newsletter: only their row knows that.
+
+
 def leave_routes(site: Site) -> list[HTTPRouteHandler]:
     """`/u/{token}`."""
 
     # One address for two kinds of visitors: a person, who presses the button, and the person's mail program, which
     # posts the same field without having seen the page (F-25, F-26). Neither is asked for more.
     @route("/u/{token:str}", **READING)
-    def show(token: FromPath[str]) -> Answer:
-        return site.page("public/leave.html", held=site.service.leaving(token))
+    def show(token: FromPath[str]) -> Answer:  # noqa: ARG001 -- the address's.
+        return site.page("public/leave.html")
 
     @post("/u/{token:str}", **DOING)
     def leave(request: Request[Any, Any, Any], body: RawBody, token: FromPath[str]) -> Answer:
         if not _is_one_click(request, body):
-            return site.page("public/leave.html", held=site.service.leaving(token))
+            return site.page("public/leave.html")
         site.service.leave(token, site.clock())
-        return site.page("public/left.html", held=site.service.leaving(token))
+        return site.page("public/left.html")
 
     return [show, leave]
 

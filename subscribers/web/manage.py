@@ -1,7 +1,7 @@
 """What the "manage" link of an issue leads to: leaving at once, and asking for a fresh link for all the rest.
 
 An issue is forwarded, and its links with it. So this page shows nothing of whoever it was sent to, not even whether
-they still read, and it is the same for every state; the fresh link goes to the address alone.
+they still read or are known, and it is the same for every state; the fresh link goes to the address alone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def manage_routes(site: Site) -> list[HTTPRouteHandler]:
             return _page(site, token, status=422)
         if not fresh.ask(site.service, token, site.clock()):
             return site.old_link()
-        return site.page("public/fresh_sent.html", held=site.service.held(token))
+        return site.page("public/fresh_sent.html")
 
     return [show, ask]
 
@@ -41,5 +41,4 @@ def _page(site: Site, token: str, status: int = 200) -> Answer:
     if public_id is None:
         return site.old_link()
     leave_token = subscription_token(key, Purpose.LEAVE, public_id)
-    held = site.service.held(token)
-    return site.button("public/manage.html", token, status=status, held=held, leave_token=leave_token)
+    return site.button("public/manage.html", token, status=status, leave_token=leave_token)
