@@ -10,7 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, RawBody
 
 from subscribers.body import BadForm, read_form
-from subscribers.web.site import DOING, READING, Answer, Site
+from subscribers.web.site import ON_BEAT, READING, Answer, Site
 
 ONE_CLICK = ("list-unsubscribe", "one-click")
 """The one field of a one-click request (RFC 8058 §3.1), in small letters; our own button sends the same."""
@@ -35,9 +35,13 @@ def leave_routes(site: Site) -> list[HTTPRouteHandler]:
     def show(token: FromPath[str]) -> Answer:  # noqa: ARG001 -- the address's.
         return site.page("public/leave.html")
 
-    @post("/u/{token:str}", **DOING)
-    def leave(request: Request[Any, Any, Any], body: RawBody, token: FromPath[str]) -> Answer:
-        if not _is_one_click(request, body):
+    @post("/u/{token:str}", **ON_BEAT)
+    async def leave(request: Request[Any, Any, Any], body: RawBody, token: FromPath[str]) -> Answer:
+        is_one_click = _is_one_click(request, body)
+        return await site.beat.answer(lambda: do_leave(token, is_one_click=is_one_click))
+
+    def do_leave(token: str, *, is_one_click: bool) -> Answer:
+        if not is_one_click:
             return site.page("public/leave.html")
         site.service.leave(token, site.clock())
         return site.page("public/left.html")

@@ -14,7 +14,7 @@ from litestar.params import FromPath, RawBody
 
 from subscribers import fresh
 from subscribers.tokens import Purpose, read_subscription_token, subscription_token
-from subscribers.web.site import DOING, READING, Answer, Site, fields_of
+from subscribers.web.site import ON_BEAT, READING, Answer, Site, fields_of
 
 
 def manage_routes(site: Site) -> list[HTTPRouteHandler]:
@@ -24,13 +24,17 @@ def manage_routes(site: Site) -> list[HTTPRouteHandler]:
     def show(token: FromPath[str]) -> Answer:
         return _page(site, token)
 
-    @post("/manage/{token:str}", **DOING)
-    def ask(request: Request[Any, Any, Any], body: RawBody, token: FromPath[str]) -> Answer:
-        if not site.is_pressed(token, fields_of(request, body)):
+    def do_ask(token: str, fields: dict[str, str]) -> Answer:
+        if not site.is_pressed(token, fields):
             return _page(site, token, status=422)
         if not fresh.ask(site.service, token, site.clock()):
             return site.old_link()
         return site.page("public/fresh_sent.html")
+
+    @post("/manage/{token:str}", **ON_BEAT)
+    async def ask(request: Request[Any, Any, Any], body: RawBody, token: FromPath[str]) -> Answer:
+        fields = fields_of(request, body)
+        return await site.beat.answer(lambda: do_ask(token, fields))
 
     return [show, ask]
 
