@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from subscribers.db import Database
 from subscribers.forms import BadAddress, mentions_address
 from subscribers.lifecycle import Format
+from subscribers.suppression import mailbox_hash_of
 from subscribers.transfer.addresses import read_address
 from subscribers.transfer.cells import is_yes, read_instant
 from subscribers.transfer.header import Reading, open_reading
@@ -177,6 +178,7 @@ class Bringing:
             is_shown=is_shown,
             blind_index=self._vault.blind_index(address.identity),
             suppression_hash=self._vault.suppression_hash(address.identity),
+            mailbox_hash=mailbox_hash_of(self._vault, address) if entry.standing is Standing.COMPLAINED else None,
             public_id=public_id,
             address=address.delivery if is_stored else "",
             sealed=self._sealed(address.delivery, public_id) if is_stored else b"",

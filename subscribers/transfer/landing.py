@@ -41,6 +41,8 @@ class Person:
     """Whether it is shown that they agreed, by the export or by the operator's sentence."""
     blind_index: bytes
     suppression_hash: bytes
+    mailbox_hash: bytes | None
+    """Of the mailbox in whatever spelling, where its owner complained there."""
     public_id: bytes
     address: str
     """As it is mailed, until it is stored sealed; empty where nothing will be stored."""
@@ -82,7 +84,7 @@ class Landing:
             dialect,
         )
         self._add_ties = BulkInsert(_TIES, _TIE_COLUMNS, dialect)
-        self._add_suppressions = BulkInsert(_NEVER, ("address_hash", "reason", "month"), dialect)
+        self._add_suppressions = BulkInsert(_NEVER, ("address_hash", "mailbox_hash", "reason", "month"), dialect)
 
     def survey(self, people: Sequence[Person]) -> Fates:
         """What would become of them. Nothing is written."""
@@ -229,12 +231,11 @@ class Landing:
         ended = [one for one in people if fates[one.blind_index] is not Fate.STAYS]
         fresh = [one for one in ended if one.suppression_hash not in suppressed]
         month = f"{now:%Y-%m}"
-        self._add_suppressions(
-            session.connection(), ((one.suppression_hash, REASONS[one.standing], month) for one in fresh)
-        )
+        rows = ((one.suppression_hash, one.mailbox_hash, REASONS[one.standing], month) for one in fresh)
+        self._add_suppressions(session.connection(), rows)
         for one in ended:
             if suppressed.get(one.suppression_hash, REASONS[one.standing]) != REASONS[one.standing]:
-                add_suppression(session, one.suppression_hash, REASONS[one.standing], now)
+                add_suppression(session, one.suppression_hash, REASONS[one.standing], now, one.mailbox_hash)
         by_id = {here[one.blind_index].subscriber_id: one for one in ended if one.blind_index in here}
         for subscription in self._held(session, by_id, only_this=False):
             reason = REASONS[by_id[subscription.subscriber_id].standing]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import email
 import email.policy
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from subscribers.models import Subscriber, Subscription, Suppression
 from subscribers.service import Outcome, Service
 from subscribers.suppression import BOUNCE, COMPLAINT, suppress
 from subscribers.tokens import read_never_token
+from subscribers.transfer.bringing import Bringing, Request
 from subscribers.vault import Vault
 from tests.house import House
 from tests.inbound.test_inbox import Room
@@ -123,3 +125,14 @@ def test_the_letter_with_a_fresh_link_has_one_that_speaks_for_the_mailbox(sqlite
     with sqlite_database.read() as session:
         kept = session.scalars(sa.select(Suppression)).one()
     assert kept.mailbox_hash == house.vault.suppression_hash("omid@gmail.com")
+
+
+def test_a_complaint_in_a_list_is_the_owner_s_word_too(
+    service: Service, outbox: Recorder, vault: Vault, database: Database, now: dt.datetime, tmp_path: Path
+) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("email,status\nomid+list@gmail.com,complained\nsara+list@gmail.com,unsubscribed\n")
+    wanted = Request(path, "watch", "en", "e", {"email": "email", "status": "status"})
+    Bringing(database, vault, wanted, now).bring(tmp_path / "rejected.csv")
+    assert letters(service, outbox, OTHERS[0], now) == []
+    assert letters(service, outbox, "sara@gmail.com", now) == [CONFIRM]
