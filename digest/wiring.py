@@ -31,6 +31,7 @@ from subscribers.db import Database
 from subscribers.keys import Keys, KeysFile, read_keys
 from subscribers.newsletters import NewsletterInfo
 from subscribers.pages import Pages
+from subscribers.sealed import mend, without_hash
 from subscribers.service import Service
 from subscribers.vault import Vault
 from subscribers.web import public_routes
@@ -94,6 +95,9 @@ class House:
                 "this process has keys without `private` and cannot read addresses; sending needs the whole keys file"
             )
         self.vault.check()
+        # Before anybody is mailed: whom the list of those who must never be is asked about, is asked by this hash.
+        for finding in mend(self.database, self.vault, without_hash(self.database)):
+            log.error("a reader's row cannot be used", row=finding.row, why=finding.what, advice=finding.advice)
         kit = Kit(
             self.database,
             self.vault,
@@ -131,9 +135,7 @@ class House:
             outbox=self.outbox,
             pages=pages,
             static=[folder / "static" for folder in folders if (folder / "static").is_dir()],
-            public_routes=public_routes(
-                self.service, pages, self.clock, LedgerRecords(), guard, self.settings.form.origins
-            ),
+            public_routes=public_routes(self.service, pages, self.clock, guard, self.settings.form.origins),
             clock=self.clock,
             pressed=guard.trouble,
             unready=lambda: migrations.trouble(self.database),
@@ -161,7 +163,7 @@ def build(settings: Settings, clock: Clock = utc_now) -> House:
         database=database,
         vault=vault,
         outbox=outbox,
-        service=Service(database, vault, keys, outbox, settings.web.base_url, infos),
+        service=Service(database, vault, keys, outbox, settings.web.base_url, infos, LedgerRecords()),
         renderer=Renderer(template_folders(settings, "email")),
         clock=clock,
     )

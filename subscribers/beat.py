@@ -1,4 +1,4 @@
-"""Answers to a sign-up leave on a beat, so that their time says nothing of what was done for them (O-20).
+"""Answers to sign-ups and to links in mail leave on a beat: their time says nothing of what was done (O-20).
 
 However evenly the work is written, somebody new costs a little more than somebody who must not be mailed: a third of a
 millisecond, which a few hundred requests show. So an answer waits until a whole number of beats has passed since its

@@ -14,16 +14,14 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from subscribers.lifecycle import Event, Format, State, step
-from subscribers.models import Subscriber, Subscription, Suppression
+from subscribers.lifecycle import LINK, Event, Format, State, step
+from subscribers.models import Subscriber, Subscription
 from subscribers.newsletters import NewsletterInfo
-from subscribers.suppression import end
+from subscribers.suppression import end, reason_for
 from subscribers.tokens import hash_token
 
 PAUSES = (1, 2, 4, 8)
 """The weeks that a pause may last."""
-METHOD = "link"
-"""How somebody came who joined on their own page."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ def join(session: Session, person: Subscriber, info: NewsletterInfo, fresh_token
     subscription.state = state
     subscription.language = info.language
     subscription.requested_at = subscription.confirmed_at = now
-    subscription.method = METHOD
+    subscription.method = LINK
     subscription.evidence = json.dumps({"wording": info.wording_hash, "token": hash_token(fresh_token).hex()[:16]})
     subscription.left_at = subscription.left_reason = None
     subscription.confirm_hash = subscription.confirm_until = subscription.paused_until = None
@@ -125,4 +123,4 @@ def _subscription(session: Session, person: Subscriber, newsletter: str) -> Subs
 
 def _is_suppressed(session: Session, person: Subscriber) -> bool:
     # A row without its hash is older than the column; its owner read a letter of ours within the hour.
-    return person.suppression_hash is not None and session.get(Suppression, person.suppression_hash) is not None
+    return person.suppression_hash is not None and reason_for(session, person.suppression_hash) is not None

@@ -15,11 +15,10 @@ import threading
 from collections.abc import Mapping
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from subscribers.budgets import HOUR, Bucket
-from subscribers.db import Database
+from subscribers.db import Database, insert_into
 from subscribers.models import FormCount
 
 EVERY = 2.0
@@ -86,7 +85,7 @@ class Counts:
             # In one order, so that two processes never wait for each other.
             for number, (more, size) in sorted(new.items()):
                 if left := more.left(size, now):
-                    session.execute(_added(self._database, number, left, size, now))
+                    session.execute(_added(session, number, left, size, now))
             session.execute(sa.delete(FormCount).where(FormCount.at < now - HOUR))
             return _read(session)
 
@@ -102,9 +101,9 @@ def _read(session: Session) -> dict[int, Bucket]:
     return {number: Bucket(level, at) for number, level, at in rows}
 
 
-def _added(database: Database, number: int, more: float, size: float, now: float) -> sa.sql.dml.Insert:
+def _added(session: Session, number: int, more: float, size: float, now: float) -> sa.sql.dml.Insert:
     """The row with so much put in, as `Bucket.with_more` has it."""
-    insert = sqlite.insert(FormCount) if database.is_sqlite else postgresql.insert(FormCount)
+    insert = insert_into(session, FormCount)
     passed = sa.case((FormCount.at < now, now - FormCount.at), else_=0.0)
     left = FormCount.level - size / HOUR * passed
     return insert.values(number=number, level=more, at=now).on_conflict_do_update(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
 # Names of constraints are fixed, so that a migration can speak of them on both databases.
@@ -60,6 +62,10 @@ class UTCDateTime(sa.types.TypeDecorator[dt.datetime]):
         return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
 
 
+PATIENCE = dt.timedelta(milliseconds=400)
+"""How long who gives way waits for a row that somebody holds: less than PostgreSQL takes (1 s) to see a deadlock."""
+
+
 class Database:
     """The handle that every room is given.
 
@@ -105,6 +111,37 @@ class Database:
     def close(self) -> None:
         """Give the connections back."""
         self.engine.dispose()
+
+
+def give_way(session: Session) -> None:
+    """Let this transaction be the one to stop, of two that wait for each other; its error `is_lock_timeout`."""
+    if session.get_bind().dialect.name != "sqlite":
+        session.execute(sa.text(f"SET LOCAL lock_timeout = {PATIENCE // dt.timedelta(milliseconds=1)}"))
+
+
+def is_lock_timeout(error: OperationalError) -> bool:
+    """Whether somebody gave way, and may try again."""
+    return getattr(error.orig, "sqlstate", None) == "55P03"
+
+
+def lock_names(session: Session, names: Iterable[bytes]) -> None:
+    """Wait for whoever else does something about one of these names, and let others wait until the transaction ends.
+
+    The name of a person is the hash that a suppression of their address is kept under: it stays when keys are rotated,
+    and is there before and after any row of theirs. It is locked before their rows, and what is decided by is read
+    after it. On SQLite a write transaction is alone from its beginning.
+    """
+    if session.get_bind().dialect.name != "sqlite":
+        # In one order, so that two transactions never wait for each other.
+        numbers = sorted({int.from_bytes(name[:8], "big", signed=True) for name in names})
+        query = "SELECT count(pg_advisory_xact_lock(number)) FROM unnest(CAST(:numbers AS bigint[])) number"
+        session.execute(sa.text(query), {"numbers": numbers})
+
+
+def insert_into(session: Session, table: type[DeclarativeBase]) -> postgresql.Insert | sqlite.Insert:
+    """An insert that may say what is to happen where the row is there already (`on_conflict_do_…`)."""
+    dialect = session.get_bind().dialect.name
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
 def with_driver(url: str | URL) -> URL:

@@ -9,15 +9,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from subscribers.db import give_way, is_lock_timeout
 from subscribers.fresh import person_of
 from subscribers.models import LetterMemory, Subscriber, Suppression
-from subscribers.records import Records
 from subscribers.service import Rooms
 from subscribers.suppression import ERASED, suppress
 from subscribers.vault import CannotOpen, Vault
 
-PATIENCE = dt.timedelta(milliseconds=400)
-"""How long an erasure waits for a row that somebody holds: less than PostgreSQL takes (1 s) to call it a deadlock."""
 TRIES = 5
 
 
@@ -30,7 +28,7 @@ class Mark(enum.StrEnum):
     """The row is older than its hash, and this process cannot open the address that it is made from."""
 
 
-def erase(rooms: Rooms, records: Records, fresh_token: str, now: dt.datetime, *, keeps_mark: bool) -> Mark | None:
+def erase(rooms: Rooms, fresh_token: str, now: dt.datetime, *, keeps_mark: bool) -> Mark | None:
     """Delete the person whom a fresh link names, with all that is kept of them; none where the link is not good.
 
     It is one transaction. A sender may be writing rows of the same letters in another order, and of two that wait for
@@ -39,23 +37,21 @@ def erase(rooms: Rooms, records: Records, fresh_token: str, now: dt.datetime, *,
     """
     for _ in range(TRIES - 1):
         try:
-            return _erase(rooms, records, fresh_token, now, keeps_mark=keeps_mark)
+            return _erase(rooms, fresh_token, now, keeps_mark=keeps_mark)
         except OperationalError as error:
-            if not _is_lock_timeout(error):
+            if not is_lock_timeout(error):
                 raise
-    return _erase(rooms, records, fresh_token, now, keeps_mark=keeps_mark)
+    return _erase(rooms, fresh_token, now, keeps_mark=keeps_mark)
 
 
-def _erase(rooms: Rooms, records: Records, fresh_token: str, now: dt.datetime, *, keeps_mark: bool) -> Mark | None:
+def _erase(rooms: Rooms, fresh_token: str, now: dt.datetime, *, keeps_mark: bool) -> Mark | None:
     with rooms.database.write() as session:
-        if not rooms.database.is_sqlite:
-            milliseconds = PATIENCE // dt.timedelta(milliseconds=1)
-            session.execute(sa.text(f"SET LOCAL lock_timeout = {milliseconds}"))
+        give_way(session)
         person = person_of(session, fresh_token, now, locked=True)
         if person is None:
             return None
         mark = _mark(session, rooms.vault, person, now, keeps=keeps_mark)
-        records.sever(session, person.id, now)
+        rooms.records.sever(session, [person.id], now)
         # The budget of fresh links is the only one that is counted by the row's own key.
         session.execute(sa.delete(LetterMemory).where(LetterMemory.rate_key == person.blind_index))
         session.flush()
@@ -75,7 +71,3 @@ def _mark(session: Session, vault: Vault, person: Subscriber, now: dt.datetime, 
     session.flush()
     session.execute(sa.delete(Suppression).where(Suppression.address_hash == person.suppression_hash))
     return Mark.GONE
-
-
-def _is_lock_timeout(error: OperationalError) -> bool:
-    return getattr(error.orig, "sqlstate", None) == "55P03"

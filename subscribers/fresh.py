@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 from subscribers.evenness import make_up
 from subscribers.letters import BUDGETS, LONGEST_MEMORY, MANAGE, MANAGE_GONE, Letter, is_within
 from subscribers.lifecycle import State
-from subscribers.models import FreshLink, LetterMemory, Subscriber, Subscription, Suppression
+from subscribers.models import FreshLink, LetterMemory, Subscriber, Subscription
 from subscribers.service import Service
+from subscribers.suppression import hold, lock_person, reason_for
 from subscribers.tokens import Purpose, hash_token, new_token, read_subscription_token
 from subscribers.wake import wake
 
@@ -46,18 +47,17 @@ def ask(service: Service, manage_token: str, now: dt.datetime) -> bool:
 
 def person_of(session: Session, fresh_token: str, now: dt.datetime, *, locked: bool = False) -> Subscriber | None:
     """Whose page a fresh link opens; none for one that is unknown or has worn off."""
-    query = sa.select(Subscriber).join(FreshLink, FreshLink.subscriber_id == Subscriber.id)
-    query = query.where(FreshLink.token_hash == hash_token(fresh_token), FreshLink.until > now)
-    return session.scalar(query.with_for_update(of=Subscriber) if locked else query)
+    link = FreshLink.token_hash == hash_token(fresh_token), FreshLink.until > now
+    is_theirs = sa.exists().where(FreshLink.subscriber_id == Subscriber.id, *link)
+    return hold(session, is_theirs) if locked else session.scalar(sa.select(Subscriber).where(is_theirs))
 
 
 def _answer(session: Session, service: Service, public_id: bytes, now: dt.datetime) -> int:
     """Post the letter if it may go. Everything is asked before anything is decided; returns how many rows it wrote."""
-    query = sa.select(Subscription, Subscriber).join(Subscriber).where(Subscription.public_id == public_id)
-    found = session.execute(query.with_for_update(of=Subscriber)).one_or_none()
-    subscription, person = found or (None, None)
+    person = lock_person(session, Subscription.public_id == public_id)
+    subscription = session.scalar(sa.select(Subscription).where(Subscription.public_id == public_id))
     # Asked for nobody too: whether there is somebody must not show in the time it takes.
-    suppressed = session.get(Suppression, (person and person.suppression_hash) or secrets.token_bytes(32))
+    suppressed = reason_for(session, (person and person.suppression_hash) or secrets.token_bytes(32))
     is_within_budget = _is_within_budget(session, subscription, person, now)
     if subscription is None or person is None or suppressed or not is_within_budget:
         return 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from subscribers.db import Database
+from subscribers.db import Database, lock_names
 from subscribers.evenness import MOST_WRITTEN, make_up
 from subscribers.forms import Address, budget_form
 from subscribers.letters import ALREADY_SUBSCRIBED, CONFIRM, LONGEST_MEMORY, Letter, Outbox, context_for, may_post
@@ -19,7 +19,7 @@ from subscribers.models import LetterMemory, Subscriber, Subscription, Suppressi
 from subscribers.newsletters import NewsletterInfo
 from subscribers.people import People, new_subscription
 from subscribers.purging import CONFIRM_WITHIN
-from subscribers.suppression import can_come_back
+from subscribers.suppression import can_come_back, mailbox_hash_of
 from subscribers.together import Together
 from subscribers.tokens import Links, hash_token, new_token
 from subscribers.vault import Vault
@@ -27,7 +27,8 @@ from subscribers.wake import wake
 
 LETTER_WITHIN = dt.timedelta(hours=24)
 """How long we try to deliver a letter that somebody is waiting for."""
-_HASH = Suppression.address_hash
+_SUPPRESSIONS = sa.select(Suppression.address_hash, Suppression.mailbox_hash, Suppression.reason)
+Suppressed = sa.Row[bytes, bytes | None, str]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Request:
     info: NewsletterInfo
     address: Address
     method: str
-    """How they asked: by the form, where anybody may type any address, or by mail (`letters.BY_MAIL`)."""
+    """How they asked: by the form, where anybody may type any address, or by mail (`lifecycle.BY_MAIL`)."""
     is_meant: bool
     """Whether a person has sent it; of a program's request nothing comes (O-24)."""
     now: dt.datetime
@@ -51,11 +52,18 @@ class Case:
     blind_index: bytes
     suppression_hash: bytes
     rate_key: bytes
+    mailbox_hash: bytes
+    """Of the mailbox in whatever spelling (`suppression.mailbox_hash_of`)."""
 
     @property
     def now(self) -> dt.datetime:
         """When it came."""
         return self.request.now
+
+    def is_meant_by(self, one: Suppressed, *, in_any_spelling: bool) -> bool:
+        """Whether a suppression is about the address, or about its mailbox."""
+        is_its_mailbox = in_any_spelling and one.mailbox_hash == self.mailbox_hash
+        return one.address_hash == self.suppression_hash or is_its_mailbox
 
     @property
     def names(self) -> set[bytes]:
@@ -67,7 +75,7 @@ class Case:
 class Known:
     """What the database holds on some people, looked up before anything is decided about any of them."""
 
-    suppressed: dict[bytes, str]
+    suppressed: Sequence[Suppressed]
     people: dict[bytes, Subscriber]
     subscriptions: dict[tuple[int, str], Subscription]
     letters: Sequence[sa.Row[bytes, str, dt.datetime]]
@@ -83,10 +91,12 @@ class Known:
 
     def letter(self, case: Case) -> str | None:
         """The one kind of letter that this state and the budgets allow, if any."""
-        subscription, reason = self.subscription(case), self.suppressed.get(case.suppression_hash)
-        is_final = reason is not None and not can_come_back(reason, case.request.method)
+        subscription = self.subscription(case)
         state = step(subscription.state if subscription else None, Event.ASKED)
         kind = ALREADY_SUBSCRIBED if state is State.CONFIRMED else CONFIRM
+        # Whoever reads in another spelling of a mailbox whose owner said never is a reader all the same.
+        reasons = (one.reason for one in self.suppressed if case.is_meant_by(one, in_any_spelling=kind == CONFIRM))
+        is_final = any(not can_come_back(reason, case.request.method) for reason in reasons)
         told = (one.at for one in self.letters if (one.rate_key, one.letter) == (case.rate_key, kind))
         return kind if may_post(kind, told, case.now) and case.request.is_meant and not is_final else None
 
@@ -110,7 +120,7 @@ class Joining:
         self._vault = vault
         self._outbox = outbox
         self._links = links
-        self._people = People(database, vault)
+        self._people = People(vault)
         # PostgreSQL lets writers go on side by side, and a transaction of many people's rows would be in their way.
         self.answer = Together(self._answer_all).fulfil if database.is_sqlite else self._answer_one
 
@@ -122,7 +132,7 @@ class Joining:
         self._vault.prepare()
         with self._database.write() as session:
             cases = [self._case(request) for request in requests]
-            self._people.one_at_a_time(session, set().union(*(case.names for case in cases)))
+            lock_names(session, set().union(*(case.names for case in cases)))
             for group in apart(cases):
                 self._answer_group(session, group)
             # Whether there is a letter or not: whoever could see the difference would know something.
@@ -130,8 +140,13 @@ class Joining:
 
     def _case(self, request: Request) -> Case:
         vault, identity = self._vault, request.address.identity
-        hashes = vault.blind_index(identity), vault.suppression_hash(identity), vault.rate_key(budget_form(identity))
-        return Case(request, *hashes)
+        return Case(
+            request,
+            vault.blind_index(identity),
+            vault.suppression_hash(identity),
+            vault.rate_key(budget_form(identity)),
+            mailbox_hash_of(vault, request.address),
+        )
 
     def _answer_group(self, session: Session, cases: Sequence[Case]) -> None:
         """Post the letters; without a letter nothing is stored, and as much is written and thrown away."""
@@ -149,12 +164,13 @@ class Joining:
     def _look(self, session: Session, cases: Sequence[Case]) -> Known:
         """Look up what there is on all of them; the rows of people and subscriptions are held until the end."""
         suppressions, keys = [case.suppression_hash for case in cases], [case.rate_key for case in cases]
-        reasons = sa.select(Suppression.address_hash, Suppression.reason)
+        mailboxes = [case.mailbox_hash for case in cases]
+        is_one = sa.or_(Suppression.address_hash.in_(suppressions), Suppression.mailbox_hash.in_(mailboxes))
         told = sa.select(LetterMemory.rate_key, LetterMemory.letter, LetterMemory.at)
         recent = LetterMemory.at > min(case.now for case in cases) - LONGEST_MEMORY
         people = self._people.known(session, [case.blind_index for case in cases], suppressions)
         return Known(
-            {row.address_hash: row.reason for row in session.execute(reasons.where(_HASH.in_(suppressions)))},
+            session.execute(_SUPPRESSIONS.where(is_one)).all(),
             {name: person for person in people for name in (person.blind_index, person.suppression_hash) if name},
             self._people.subscriptions(session, people),
             session.execute(told.where(LetterMemory.rate_key.in_(keys), recent)).all(),
@@ -163,7 +179,7 @@ class Joining:
     def _tell(self, session: Session, case: Case, known: Known) -> None:
         """Tell somebody that they are subscribed already."""
         if subscription := known.subscription(case):
-            manage = self._links.manage(subscription.public_id)
+            manage = self._links.manage(subscription.public_id, subscription.language)
             self._post(session, case, subscription, ALREADY_SUBSCRIBED, manage_url=manage)
 
     def _ask_to_confirm(self, session: Session, cases: Sequence[Case], known: Known) -> None:
@@ -181,7 +197,7 @@ class Joining:
         for case, subscription, token in zip(cases, subscriptions, tokens, strict=True):
             links = {
                 "confirm_url": self._links.confirm(token),
-                "never_url": self._links.never(case.blind_index, case.suppression_hash),
+                "never_url": self._links.never(case.blind_index, case.suppression_hash, case.mailbox_hash),
             }
             self._post(session, case, subscription, CONFIRM, **links)
 

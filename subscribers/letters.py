@@ -9,6 +9,8 @@ from typing import Protocol
 
 from sqlalchemy.orm import Session
 
+from subscribers.lifecycle import BY_MAIL
+
 CONFIRM = "confirm"
 """Context: `confirm_url`, `never_url`."""
 ALREADY_SUBSCRIBED = "already-subscribed"
@@ -17,8 +19,6 @@ MANAGE = "manage"
 """A fresh link to the page of one's own. Context: `mine_url`, `never_url` (may be empty)."""
 MANAGE_GONE = "manage-gone"
 """The budget of the same letter for somebody who does not read now: whoever has an old issue can ask for it."""
-BY_MAIL = "mail"
-"""How somebody asked for a newsletter: by a mail that is known to come from their own address, and not by the form."""
 ANSWERS_MAIL = "answers_mail"
 """In the context of a letter that answers somebody's mail, and so says that it does (F-33); its templates ignore it."""
 

@@ -15,6 +15,18 @@ class State(enum.StrEnum):
     LEFT = "left"
 
 
+FORM = "form"
+"""By the form, where anybody may type any address, and the confirmation that went to it."""
+BY_MAIL = "mail"
+"""By a mail that is known to come from their own address, and the confirmation that answered it."""
+LINK = "link"
+"""On the page of their own, which a fresh link has opened."""
+HAND = "hand"
+IMPORT = "import"
+OWN_METHODS = frozenset({FORM, BY_MAIL, LINK})
+"""How somebody comes who has shown here that the address is theirs; by the others somebody else has entered them."""
+
+
 class Format(enum.StrEnum):
     """How much of the stories a reader wants in the mail."""
 

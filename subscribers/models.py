@@ -39,7 +39,11 @@ class Subscriber(Base):
 
     __tablename__ = "subscribers"
     # While the index key is rotated, processes with the old and with the new one find and make nobody twice by this.
-    __table_args__ = (sa.Index("ix_subscribers_suppression_hash", "suppression_hash", unique=True),)
+    __table_args__ = (
+        sa.Index("ix_subscribers_suppression_hash", "suppression_hash", unique=True),
+        # No number is ever given again, as on PostgreSQL: what the ledger says of one is never about another person.
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     public_id: Mapped[bytes] = mapped_column(sa.LargeBinary(16), unique=True)
@@ -49,7 +53,7 @@ class Subscriber(Base):
     suppression_hash: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32))
     """What a suppression of this address is kept under, so that a process that cannot open addresses can make one.
 
-    None only where the row is older than this column; whoever can open the address then makes it anew.
+    None only where the row is older than this column, and until a sender has started once: it makes what is missing.
     """
     created_at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
 
@@ -76,6 +80,7 @@ class Subscription(Base):
         sa.UniqueConstraint("subscriber_id", "newsletter"),
         sa.Index("ix_subscriptions_audience", "newsletter", "state", "id"),
         sa.Index("ix_subscriptions_requested_at", "requested_at", "state"),
+        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -89,7 +94,7 @@ class Subscription(Base):
     confirmed_at: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
     left_at: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
     method: Mapped[str] = mapped_column(sa.String(32))
-    """How they came: `form`, `hand`, `import`."""
+    """How they came: `lifecycle.FORM` and the others there."""
     evidence: Mapped[str] = mapped_column(sa.Text)
     """The wording they agreed to (by its hash), or why no confirmation was needed."""
     confirm_hash: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32), unique=True)
@@ -139,6 +144,9 @@ class Suppression(Base):
     address_hash: Mapped[bytes] = mapped_column(sa.LargeBinary(32), primary_key=True)
     reason: Mapped[str] = mapped_column(sa.String(16))
     """`asked`, `complaint`, `bounce`, `left`, `erased` or `hand`."""
+    mailbox_hash: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32), index=True)
+    """The same kind of hash of the mailbox in whatever spelling, where its owner said never or complained: then the
+    form sends no confirmation to another spelling of it either."""
     month: Mapped[str] = mapped_column(sa.String(7))
     """`2026-11`: no more of the time than that is kept."""
 

@@ -1,4 +1,4 @@
-"""The rows of a person: found by an address that only its keyed hashes stand for, made, and kept to one at a time."""
+"""The rows of a person: found by an address that only its keyed hashes stand for, and made."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from subscribers.db import Database
 from subscribers.forms import Address
 from subscribers.models import Subscriber, Subscription
 from subscribers.newsletters import NewsletterInfo
@@ -19,22 +18,8 @@ from subscribers.vault import SUBSCRIBER_ADDRESS, Vault
 class People:
     """Whom we know, by their address."""
 
-    def __init__(self, database: Database, vault: Vault) -> None:
-        self._database = database
+    def __init__(self, vault: Vault) -> None:
         self._vault = vault
-
-    def one_at_a_time(self, session: Session, keyed_hashes: Iterable[bytes]) -> None:
-        """Let two requests for one address wait for each other, so that one row is made and one letter goes."""
-        # In one order, so that two transactions never wait for each other.
-        for keyed_hash in sorted(keyed_hashes):
-            self.lock(session, keyed_hash)
-
-    def lock(self, session: Session, keyed_hash: bytes) -> None:
-        """Wait for whoever else does something about an address, until the transaction ends."""
-        # On SQLite a write transaction is alone from its beginning.
-        if not self._database.is_sqlite:
-            number = int.from_bytes(keyed_hash[:8], "big", signed=True)
-            session.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
 
     def find(self, session: Session, address: Address) -> Subscriber | None:
         """The person of an address; their row is held until the transaction ends."""

@@ -1,9 +1,9 @@
-"""What the mail side holds on a person, as far as the people's side asks for it and has it severed (O-52, O-56)."""
+"""What the mail side holds on people, as far as the people's side asks for it and has it severed (O-52, O-56)."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,8 +27,11 @@ class Records(Protocol):
     def held_on(self, session: Session, subscriber_id: int, since: dt.datetime) -> Kept:
         """What is held on a person who has been known `since` then. Changes nothing."""
 
-    def sever(self, session: Session, subscriber_id: int, now: dt.datetime) -> None:
-        """Let nothing point at a person any more, and nothing that is on its way to them leave. Counts stay."""
+    def sever(self, session: Session, subscriber_ids: Sequence[int], now: dt.datetime) -> None:
+        """Let nothing point at some people any more, and nothing that is on its way to them leave. Counts stay."""
+
+    def sever_subscriptions(self, session: Session, subscription_ids: Sequence[int], now: dt.datetime) -> None:
+        """The same for subscriptions that nobody ever confirmed, so that no issue was sent for them."""
 
 
 class NoRecords:
@@ -38,5 +41,8 @@ class NoRecords:
         """Nothing."""
         return Kept()
 
-    def sever(self, session: Session, subscriber_id: int, now: dt.datetime) -> None:
+    def sever(self, session: Session, subscriber_ids: Sequence[int], now: dt.datetime) -> None:
+        """There is nothing to sever."""
+
+    def sever_subscriptions(self, session: Session, subscription_ids: Sequence[int], now: dt.datetime) -> None:
         """There is nothing to sever."""

@@ -15,24 +15,24 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from subscribers.budgets import FormRules
-from subscribers.db import Database
+from subscribers.db import Database, lock_names
 from subscribers.forms import Address, BadAddress, mentions_address, parse_address
 from subscribers.guard import Guard
 from subscribers.joining import Joining, Request
 from subscribers.letters import Outbox
-from subscribers.lifecycle import Event, State, entered, step
-from subscribers.models import Subscriber, Subscription, Suppression
+from subscribers.lifecycle import FORM, HAND, Event, State, entered, step
+from subscribers.models import Subscriber, Subscription
 from subscribers.newsletters import NewsletterInfo, UnknownNewsletter
 from subscribers.people import People, new_subscription
 from subscribers.purging import purge
-from subscribers.suppression import ASKED, add_suppression, end, lift, lock_person
+from subscribers.records import NoRecords, Records
+from subscribers.suppression import ASKED, add_suppression, end, lift, lock_person, reason_for
 from subscribers.tokens import (
     Links,
     Purpose,
     hash_token,
     read_never_token,
     read_subscription_token,
-    subscription_token,
 )
 from subscribers.vault import Keys, Vault
 
@@ -70,21 +70,13 @@ class Outcome(enum.StrEnum):
 
 
 @dataclass(frozen=True)
-class Held:
-    """What a subscription's own link may show: no address, and nothing of the person's other newsletters (F-24)."""
-
-    newsletter: NewsletterInfo
-    state: State
-    leave_token: str
-
-
-@dataclass(frozen=True)
 class Rooms:
     """What the rooms beside the service work with: fresh links, choices, erasure, export."""
 
     database: Database
     vault: Vault
     outbox: Outbox
+    records: Records
 
 
 class Service:
@@ -98,7 +90,9 @@ class Service:
         outbox: Outbox,
         base_url: str,
         newsletters: Mapping[str, NewsletterInfo],
+        records: Records | None = None,
     ) -> None:
+        """`records` is what the mail side holds on people, where there is a mail side."""
         self.newsletters = newsletters
         self.base_url = base_url
         self.token_key = keys.token
@@ -106,15 +100,16 @@ class Service:
         self._database = database
         self._vault = vault
         self._outbox = outbox
-        self._people = People(database, vault)
+        self._records = records or NoRecords()
+        self._people = People(vault)
         self._joining = Joining(database, vault, outbox, self.links)
 
     def join(
-        self, newsletter: str, address_text: str, now: dt.datetime, method: str = "form", *, is_meant: bool = True
+        self, newsletter: str, address_text: str, now: dt.datetime, method: str = FORM, *, is_meant: bool = True
     ) -> Joined | BadAddress:
         """Somebody asks for a newsletter. Whoever confirms later is mailed, nobody else.
 
-        By the form anybody may ask for any address; by mail (`letters.BY_MAIL`) its owner alone can.
+        By the form anybody may ask for any address; by mail (`lifecycle.BY_MAIL`) its owner alone can.
 
         The answer is the same, and takes about as long, whether the address is new, waiting, confirmed or suppressed;
         what differs is whether a letter goes to it, and that its owner alone can see. So it is too for a request that
@@ -139,7 +134,8 @@ class Service:
             if subscription is None or not (state := step(subscription.state, Event.CONFIRMED)):
                 return Outcome.OLD_LINK
             if subscription.state is not state:
-                lift(session, subscription)
+                if not lift(session, subscription):
+                    return Outcome.OLD_LINK
                 subscription.state = state
                 subscription.confirmed_at = now
                 subscription.left_at = subscription.left_reason = None
@@ -171,30 +167,22 @@ class Service:
     def never(self, token: str, now: dt.datetime) -> Outcome:
         """Put an address on the list of those who are never mailed, and end all of its subscriptions (O-22).
 
+        No other spelling of the same mailbox is then sent a confirmation because somebody typed it into the form.
+
         Works also when the person's row was deleted and made anew, and in a process that cannot open addresses.
         """
         named = read_never_token(self.token_key, token)
         if named is None:
             return Outcome.OLD_LINK
         with self._database.write() as session:
-            self._people.lock(session, named.suppression_hash)
-            add_suppression(session, named.suppression_hash, ASKED, now)
+            lock_names(session, [named.suppression_hash])
+            add_suppression(session, named.suppression_hash, ASKED, now, named.mailbox_hash)
             is_them = Subscriber.known_by(named.blind_index, named.suppression_hash)
             person = sa.select(Subscriber.id).where(is_them)
             theirs = sa.select(Subscription).where(Subscription.subscriber_id.in_(person)).order_by(Subscription.id)
             for subscription in session.scalars(theirs.with_for_update()):
                 end(subscription, Event.LEFT, now)
         return Outcome.DONE
-
-    def held(self, token: str) -> Held | None:
-        """What the manage page of a subscription shows; none for a link that is forged or of somebody deleted."""
-        public_id = read_subscription_token(self.token_key, Purpose.MANAGE, token)
-        return self._held(public_id) if public_id else None
-
-    def leaving(self, token: str) -> Held | None:
-        """What a one-click link is about; none as for `held`. Changes nothing (F-26)."""
-        public_id = read_subscription_token(self.token_key, Purpose.LEAVE, token)
-        return self._held(public_id) if public_id else None
 
     def enter(self, newsletter: str, address_text: str, evidence: str, now: dt.datetime) -> Entered | Refused:
         """An operator enters somebody by hand, with the reason why no confirmation is needed.
@@ -213,8 +201,8 @@ class Service:
         self._vault.prepare()
         with self._database.write() as session:
             hashed = self._vault.suppression_hash(address.identity)
-            self._people.lock(session, hashed)
-            if session.get(Suppression, hashed):
+            lock_names(session, [hashed])
+            if reason_for(session, hashed):
                 return Refused("This address asked never to be mailed, complained, or is gone; it cannot be entered.")
             return self._enter(session, info, address, evidence.strip(), now)
 
@@ -228,7 +216,7 @@ class Service:
 
     def purge(self, now: dt.datetime) -> int:
         """Delete what is not needed any more; see `purging.purge`. Returns how many requests have lapsed."""
-        return purge(self._database, now)
+        return purge(self._database, self._records, now)
 
     def _info(self, newsletter: str) -> NewsletterInfo:
         if newsletter not in self.newsletters:
@@ -251,25 +239,16 @@ class Service:
         subscription.state = state
         subscription.language = info.language
         subscription.requested_at = subscription.confirmed_at = now
-        subscription.method = "hand"
+        subscription.method = HAND
         subscription.evidence = evidence
         subscription.confirm_hash = subscription.confirm_until = None
         session.flush()
         return Entered(subscription.id, already=False)
 
-    def _held(self, public_id: bytes) -> Held | None:
-        query = sa.select(Subscription.newsletter, Subscription.state).where(Subscription.public_id == public_id)
-        with self._database.read() as session:
-            found = session.execute(query).one_or_none()
-        if found is None or found.newsletter not in self.newsletters:
-            return None
-        leave = subscription_token(self.token_key, Purpose.LEAVE, public_id)
-        return Held(self.newsletters[found.newsletter], found.state, leave)
-
     @property
     def rooms(self) -> Rooms:
         """What `fresh`, `choices`, `erasing` and `personal` work with."""
-        return Rooms(self._database, self._vault, self._outbox)
+        return Rooms(self._database, self._vault, self._outbox, self._records)
 
 
 def _waiting_for(token: str, now: dt.datetime) -> sa.Select[Subscription]:

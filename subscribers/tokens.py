@@ -85,17 +85,21 @@ class NeverToken:
 
     blind_index: bytes = field(repr=False)
     suppression_hash: bytes = field(repr=False)
+    mailbox_hash: bytes | None = field(default=None, repr=False)
+    """Of the mailbox in whatever spelling. Links of before have none, nor those made where no address was at hand."""
 
 
-def never_token(key: bytes, blind_index: bytes, suppression_hash: bytes) -> str:
-    """The token of such a link: 107 characters."""
-    return _sign(key, Purpose.NEVER, blind_index + suppression_hash)
+def never_token(key: bytes, blind_index: bytes, suppression_hash: bytes, mailbox_hash: bytes | None = None) -> str:
+    """The token of such a link: 150 characters, 107 without the mailbox."""
+    return _sign(key, Purpose.NEVER, blind_index + suppression_hash + (mailbox_hash or b""))
 
 
 def read_never_token(key: bytes, token: str) -> NeverToken | None:
     """What such a token names; none where it is forged or damaged."""
-    payload = _read(key, Purpose.NEVER, token, 2 * _HASH_SIZE)
-    return NeverToken(payload[:_HASH_SIZE], payload[_HASH_SIZE:]) if payload else None
+    for count in (3, 2):
+        if payload := _read(key, Purpose.NEVER, token, count * _HASH_SIZE):
+            return NeverToken(*(payload[place : place + _HASH_SIZE] for place in range(0, len(payload), _HASH_SIZE)))
+    return None
 
 
 def button_token(key: bytes, link_token: str) -> str:
@@ -139,21 +143,22 @@ class Links:
         """The one-click address of a subscription (F-24)."""
         return self.leave_with(self.leave_token(public_id))
 
-    def leave_with(self, leave_token: str) -> str:
-        """The one-click address that ends in this token."""
-        return f"{self.base_url}/u/{leave_token}"
+    def leave_with(self, leave_token: str, language: str = "") -> str:
+        """The one-click address that ends in this token, for somebody who is to read it in a language."""
+        return f"{self.base_url}/u/{leave_token}{_in(language)}"
 
-    def manage(self, public_id: bytes) -> str:
-        """The page where a person sees and ends a subscription."""
-        return f"{self.base_url}/manage/{_encode(public_id + self._manage_mac.digest(public_id)[:_MAC_SIZE])}"
+    def manage(self, public_id: bytes, language: str = "") -> str:
+        """The page where a person asks for a link to their own, or ends a subscription."""
+        token = _encode(public_id + self._manage_mac.digest(public_id)[:_MAC_SIZE])
+        return f"{self.base_url}/manage/{token}{_in(language)}"
 
     def mine(self, token: str) -> str:
         """The page of one's own that a fresh link opens for an hour; `token` is a random one."""
         return f"{self.base_url}/mine/{token}"
 
-    def never(self, blind_index: bytes, suppression_hash: bytes) -> str:
+    def never(self, blind_index: bytes, suppression_hash: bytes, mailbox_hash: bytes | None = None) -> str:
         """The page that puts an address on the list of those who are never mailed (O-22)."""
-        return f"{self.base_url}/never/{never_token(self.key, blind_index, suppression_hash)}"
+        return f"{self.base_url}/never/{never_token(self.key, blind_index, suppression_hash, mailbox_hash)}"
 
     # A sender makes both for every copy, so the key is set up once.
     @cached_property
@@ -163,6 +168,11 @@ class Links:
     @cached_property
     def _manage_mac(self) -> Mac:
         return Mac(self.key, _prefix(Purpose.MANAGE))
+
+
+def _in(language: str) -> str:
+    """What says a page's language that the page itself cannot know: it must not look who it is for."""
+    return f"?lang={language}" if language else ""
 
 
 def _sign(key: bytes, purpose: Purpose, payload: bytes) -> str:

@@ -18,7 +18,7 @@ import secrets
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -150,15 +150,16 @@ class Vault:
     def __repr__(self) -> str:
         return f"Vault({self._ring.keys!r})"
 
-    def prepare(self) -> None:
+    def prepare(self, patience: float = LOOK_EVERY) -> None:
         """See to it that this process has a data key that stands, and a fresh one after many values or a day.
 
-        The key's row is its own committed transaction, so call this before a transaction that seals: on SQLite a
-        second writer would wait for the first, and here both would be the same thread. Raises `WrongKeys` where this
-        process's keys were rotated away.
+        It is looked up where the last look is so many seconds ago; after `StoodStill` say 0. The key's row is its own
+        committed transaction, so call this before a transaction that seals: on SQLite a second writer would wait for
+        the first, and here both would be the same thread. Raises `WrongKeys` where this process's keys were rotated
+        away.
         """
         sealer = self._sealer
-        if sealer is None or self._is_worn(sealer) or not self._stands(sealer, LOOK_EVERY):
+        if sealer is None or self._is_worn(sealer) or not self._stands(sealer, patience):
             with self._lock:
                 if self._sealer is sealer:
                     self._sealer = self._new_sealer()
@@ -292,6 +293,18 @@ class Vault:
             except InvalidTag:
                 continue
         return None
+
+
+def check_standing(session: Session, values: Iterable[bytes]) -> None:
+    """See to it that what was sealed before a transaction began can still be opened when it is over.
+
+    Call it in the transaction that stores them. Raises `StoodStill` where a data key was retired since: it may be gone
+    any moment, and with it whatever is sealed with it.
+    """
+    key_ids = {key_id_of(value) for value in values}
+    stands = _data_keys.c.id.in_(key_ids), _data_keys.c.retired_at.is_(None)
+    if session.scalar(sa.select(sa.func.count()).select_from(_data_keys).where(*stands)) != len(key_ids):
+        raise StoodStill("the data key was rotated away before the values were stored; try again")
 
 
 def key_id_of(sealed: bytes) -> int:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from digest.mail.issue_work import IssueWork, Mailings
 from digest.mail.ledger import Equation, equation
 from digest.mail.outbox import LedgerOutbox
+from digest.mail.personal import LedgerRecords
 from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, Renderer
 from digest.mail.send import Engine
 from digest.mail.slices import Slice
@@ -72,7 +73,13 @@ class House:
             paper.slug, paper.title, "", paper.language, paper.direction, paper.publisher, "Send me the digest."
         )
         self.service = Service(
-            self.database, self.vault, keys(), LedgerOutbox(self.vault), BASE_URL, {paper.slug: info}
+            self.database,
+            self.vault,
+            keys(),
+            LedgerOutbox(self.vault),
+            BASE_URL,
+            {paper.slug: info},
+            LedgerRecords(),
         )
 
     def readers(self, count: int) -> list[str]:

@@ -7,6 +7,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from digest.demo.catcher import Catcher
 from digest.demo.story import run_demo
@@ -14,6 +15,7 @@ from digest.run import CannotListen, Roles, listen, make_server, serve
 from digest.sample import SampleBlog
 from digest.wiring import build
 from subscribers.keys import write_keys
+from subscribers.models import Subscriber
 from tests.house import keys
 from tests.newsroom import settings
 
@@ -97,3 +99,19 @@ def test_the_demonstration_takes_another_port_where_nobody_asked_for_one(monkeyp
         monkeypatch.setattr("digest.demo.story.USUAL_PORT", port)
         assert run_demo(once=True, port=None, say=said.append)
     assert said[0].startswith(f"Port {port} is taken; the pages are on port ")
+
+
+def test_a_sender_first_makes_the_hash_that_old_rows_lack(tmp_path: Path, now) -> None:
+    """Whoever must never be mailed is asked for by it, so it has to be there before anybody is."""
+    write_keys(tmp_path / "digest.keys", keys())
+    with SampleBlog(now=now) as blog:
+        house = build(settings(tmp_path, f"sqlite:///{tmp_path / 'digest.db'}", blog, 25, 8000))
+    house.service.enter("watchdog", "mina@example.org", "Signed a list.", now)
+    with house.database.write() as session:
+        session.execute(sa.update(Subscriber).values(suppression_hash=None))
+    house.worker()
+    with house.database.read() as session:
+        assert session.scalars(sa.select(Subscriber.suppression_hash)).all() == [
+            house.vault.suppression_hash("mina@example.org")
+        ]
+    house.database.close()

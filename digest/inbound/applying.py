@@ -164,8 +164,9 @@ def _by_delivery(session: Session, public_id: bytes) -> Found | None:
     one = session.scalar(sa.select(Delivery).where(Delivery.public_id == public_id))
     if one is None or one.subscriber_id is None:
         return None
-    # An erased person's delivery stays as a count.
-    if session.get(Subscriber, one.subscriber_id) is None:
+    # An erased person's delivery stays as a count, and one from before somebody came is not about them.
+    person = session.get(Subscriber, one.subscriber_id)
+    if person is None or person.created_at > one.created_at:
         return None
     return Found(one.subscriber_id, one.subscription_id, one.newsletter, one.issue_id, one.id)
 

@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from digest.inbound.notice import Ignored, Unreadable
-from digest.mail.changes import insert_into
 from digest.models import Arrival, ArrivalState
-from subscribers.db import Database
-from subscribers.vault import ARRIVAL, CannotOpen, Vault
+from subscribers.db import Database, insert_into
+from subscribers.vault import ARRIVAL, CannotOpen, StoodStill, Vault, check_standing
 
 LARGEST = 1024 * 1024
 """Octets of the largest thing that is taken in: a provider's notice (N-31). A mail may have less (N-11)."""
@@ -42,11 +41,19 @@ def take_in_all(
     """
     if any(len(raw) > LARGEST for _, raw in pairs):
         raise ValueError(f"more than {LARGEST} octets are not taken in")
-    vault.prepare()
+    try:
+        return _keep(database, [_row(vault, source, key, raw, now) for key, raw in pairs])
+    except StoodStill:
+        vault.prepare(0)
+        return _keep(database, [_row(vault, source, key, raw, now) for key, raw in pairs])
+
+
+def _keep(database: Database, rows: Sequence[dict[str, Any]]) -> int:
     # In an order of their own: two requests with the same events would else wait for each other on PostgreSQL.
-    found = sorted((_row(vault, source, key, raw, now) for key, raw in pairs), key=lambda row: bytes(row["key"]))
+    found = sorted(rows, key=lambda row: bytes(row["key"]))
     new = 0
     with database.write() as session:
+        check_standing(session, (row["sealed"] for row in found))
         for row in found:
             put = insert_into(session, Arrival).values(row).on_conflict_do_nothing(index_elements=[Arrival.key])
             new += session.scalar(put.returning(Arrival.id)) is not None
@@ -55,6 +62,7 @@ def take_in_all(
 
 def _row(vault: Vault, source: str, key: bytes, raw: bytes, now: dt.datetime) -> dict[str, Any]:
     public_id = secrets.token_bytes(16)
+    vault.prepare()
     return {
         "public_id": public_id,
         "source": source,

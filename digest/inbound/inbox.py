@@ -20,10 +20,10 @@ from digest.inbound.refusals import Refusals
 from digest.models import Arrival, ArrivalState, Bounce
 from subscribers.db import Database
 from subscribers.forms import Address, parse_address
-from subscribers.letters import BY_MAIL
+from subscribers.lifecycle import BY_MAIL
 from subscribers.models import Subscriber
 from subscribers.service import Service
-from subscribers.vault import CannotOpen, Vault, WrongKeys
+from subscribers.vault import CannotOpen, StoodStill, Vault, WrongKeys
 
 log = structlog.get_logger()
 
@@ -58,7 +58,8 @@ class Inbox:
     def step(self, now: dt.datetime) -> int:
         """Read what waits, at most a batch of it; returns how much that was.
 
-        Raises what may be over by itself: the database is away, these are the wrong keys. Then nothing is lost.
+        Raises what may be over by itself: the database is away, these are the wrong keys, or they were rotated while
+        this stood still. Then nothing is lost.
         """
         if self._swept_at is None or now - self._swept_at >= SWEEP_EVERY:
             self._swept_at = now
@@ -91,7 +92,7 @@ class Inbox:
             if isinstance(said, Ask):
                 said = self._answer(said, now)
             self._settle(arrival.id, said, now)
-        except (sa.exc.SQLAlchemyError, OSError, WrongKeys):
+        except (sa.exc.SQLAlchemyError, OSError, WrongKeys, StoodStill):
             raise
         except Exception as error:  # noqa: BLE001 -- one that fails must not keep the others back.
             # Where it happened and of what kind, and not its words: they may be those of the mail.

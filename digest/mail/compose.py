@@ -41,6 +41,8 @@ class Mailing:
     domain: str
     size: int
     """About how many octets a copy has, its signature included."""
+    language: str = ""
+    """Of the pages that the links lead to."""
     signature: Signature | None = field(default=None, repr=False)
     """What signs the copies, where we do and not the relay."""
 
@@ -52,8 +54,9 @@ class Mailing:
                 "to": address.encode(),
                 "message_id": self.message_id(delivery),
                 "unsubscribe": self.links.leave_with(leave_token).encode("ascii"),
+                "leave_page": self.links.leave_with(leave_token, self.language).encode("ascii"),
                 "leave_token": leave_token.encode("ascii"),
-                "manage": self.links.manage(subscription).encode("ascii"),
+                "manage": self.links.manage(subscription, self.language).encode("ascii"),
             },
         )
         return [self.signature.field(copy), *copy] if self.signature else copy
@@ -92,8 +95,8 @@ def issue_mailing(
             by_hand=by_hand,
         )
     marks = (
-        Mark(UNSUBSCRIBE_SLOT, "unsubscribe", len(links.leave(NOBODY))),
-        Mark(MANAGE_SLOT, "manage", len(links.manage(NOBODY))),
+        Mark(UNSUBSCRIBE_SLOT, "leave_page", _lengths(newsletter, links)["leave_page"]),
+        Mark(MANAGE_SLOT, "manage", _lengths(newsletter, links)["manage"]),
     )
     return _mailing(newsletter, rendered, links, headers, marks, signer)
 
@@ -125,8 +128,8 @@ def _mailing(
     with _sendable():
         segments = _segments(newsletter.language, rendered, headers, marks)
     signature = signer.prepare(segments) if signer else None
-    octets = size(segments, _lengths(links)) + (signature.size if signature else 0)
-    mailing = Mailing(segments, links, newsletter.sender.domain, octets, signature)
+    octets = size(segments, _lengths(newsletter, links)) + (signature.size if signature else 0)
+    mailing = Mailing(segments, links, newsletter.sender.domain, octets, newsletter.language, signature)
     sample = b"".join(mailing.copy("reader@example.org", NOBODY, NOBODY))
     expected = [*([FIELD] if signer else []), *(name for name, _ in headers), *fields]
     if problems := strict.problems(sample, expected, parts):
@@ -153,6 +156,8 @@ def _sendable() -> Iterator[None]:
         raise NotSendable((str(error),)) from error
 
 
-def _lengths(links: Links) -> Mapping[str, int]:
-    leave = len(links.leave(NOBODY))
-    return {"to": 64, "message_id": 80, "unsubscribe": leave, "leave_token": 43, "manage": leave + 5}
+def _lengths(newsletter: Newsletter, links: Links) -> Mapping[str, int]:
+    leave_page = len(links.leave_with(links.leave_token(NOBODY), newsletter.language))
+    manage = len(links.manage(NOBODY, newsletter.language))
+    ours = {"unsubscribe": len(links.leave(NOBODY)), "leave_page": leave_page, "leave_token": 43, "manage": manage}
+    return {"to": 64, "message_id": 80, **ours}

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from digest.mail.changes import changed, insert_into
+from digest.mail.changes import changed
 from digest.mail.leases import is_taken
 from digest.mail.providers import Provider
 from digest.models import Delivery, DeliveryState, Issue, IssueState, Lease, LogEntry, SlowLane
+from subscribers.db import insert_into
 from subscribers.lifecycle import State
 from subscribers.models import Subscription
+from subscribers.roll import READS
 
 OPEN = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
 """Still to be tried."""
@@ -198,7 +200,7 @@ def put_off(session: Session, delivery_ids: Sequence[int], until: dt.datetime) -
 
 def exclude_gone(session: Session, which: Which, now: dt.datetime) -> int:
     """Settle as `excluded` whoever of an issue's audience no longer wants it. Returns how many."""
-    still_reads = sa.exists().where(Subscription.id == Delivery.subscription_id, Subscription.state == State.CONFIRMED)
+    still_reads = sa.exists().where(Subscription.id == Delivery.subscription_id, *READS)
     return _exclude(session, (*which, ~still_reads), "left before the final dot", now)
 
 

@@ -27,10 +27,10 @@ from digest.settings import Newsletter
 from subscribers.db import Database
 from subscribers.forms import Address, parse_address
 from subscribers.letters import ANSWERS_MAIL, CONFIRM
-from subscribers.models import Subscription, Suppression
+from subscribers.models import Subscription
 from subscribers.purging import CONFIRM_WITHIN
 from subscribers.roll import address_of
-from subscribers.suppression import can_come_back
+from subscribers.suppression import can_come_back, mailbox_hash_of, reason_for
 from subscribers.tokens import Links
 from subscribers.vault import DELIVERY_CONTEXT, USER_ADDRESS, CannotOpen, Vault, WrongKeys
 
@@ -97,7 +97,7 @@ class LettersWork(Batches):
             if found is None:
                 return Outcome(DeliveryState.EXCLUDED, "there is nobody any more to send it to")
             address = envelope_address(found)
-            mailing = self._mailing(delivery, newsletter)
+            mailing = self._mailing(delivery, newsletter, found)
         except BadTemplate as error:
             # It is ours to mend, and the reader's letter waits so long.
             log.error("a letter waits for its template", letter=delivery.letter, why=str(error))
@@ -121,7 +121,7 @@ class LettersWork(Batches):
             mailing.copy(address, delivery.public_id, NOBODY),
         )
 
-    def _mailing(self, delivery: Delivery, newsletter: Newsletter) -> Mailing:
+    def _mailing(self, delivery: Delivery, newsletter: Newsletter, address: str) -> Mailing:
         sealed, signer = delivery.context_sealed, self._signers.get(newsletter.slug)
         said = json.loads(self._vault.open(sealed, DELIVERY_CONTEXT, delivery.public_id)) if sealed else {}
         if delivery.letter == TEST:
@@ -144,6 +144,7 @@ class LettersWork(Batches):
                 "publisher": newsletter.publisher,
                 "hours": CONFIRM_WITHIN // dt.timedelta(hours=1),
                 **said,
+                **({"never_url": self._never_url(address)} if said.get("never_url") else {}),
             },
         )
         return letter_mailing(
@@ -154,6 +155,14 @@ class LettersWork(Batches):
             signer=signer,
             is_reply=ANSWERS_MAIL in said,
         )
+
+    def _never_url(self, address: str) -> str:
+        """The link by which somebody forbids all mail. Where the letter was asked for, not every spelling was known."""
+        parsed = parse_address(address)
+        if not isinstance(parsed, Address):
+            raise CannotOpen("what was sealed is no address")
+        hashes = self._vault.blind_index(parsed.identity), self._vault.suppression_hash(parsed.identity)
+        return self._links.never(*hashes, mailbox_hash_of(self._vault, parsed))
 
     def _recipient(self, session: Session, delivery: Delivery) -> str | None:
         if delivery.user_id is not None:
@@ -169,9 +178,9 @@ class LettersWork(Batches):
         parsed = parse_address(address)
         if not isinstance(parsed, Address):
             return True
-        found = session.get(Suppression, self._vault.suppression_hash(parsed.identity))
-        if found is None or delivery.letter != CONFIRM:
-            return found is not None
+        reason = reason_for(session, self._vault.suppression_hash(parsed.identity))
+        if reason is None or delivery.letter != CONFIRM:
+            return reason is not None
         # The letter that asks whether they want to come back is the one way to (N-23).
         asked = sa.select(Subscription.method).where(Subscription.id == delivery.subscription_id)
-        return not can_come_back(found.reason, session.scalar(asked) or "")
+        return not can_come_back(reason, session.scalar(asked) or "")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from digest.mail.changes import insert_into
 from digest.models import Quota
+from subscribers.db import insert_into
 
 _SPANS = {"hour": dt.timedelta(hours=1), "day": dt.timedelta(days=1)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -12,16 +13,17 @@ from digest.models import Bounce, Delivery, DeliveryState, Issue
 from subscribers.records import Kept, Said
 
 ERASED = "erased before the final dot"
+LAPSED = "not confirmed before the final dot"
 
 
 class LedgerRecords:
     """The mail side's `subscribers.records.Records`."""
 
     def held_on(self, session: Session, subscriber_id: int, since: dt.datetime) -> Kept:
-        """The letters to a person and what came back. Nothing older than the person: SQLite gives numbers again."""
+        """The letters to a person and what came back. Nothing older than the person: numbers were given twice once."""
         letters = [
             _letter(delivery, week)
-            for which in _theirs(subscriber_id)
+            for which in _theirs([subscriber_id])
             for delivery, week in session.execute(
                 sa.select(Delivery, Issue.week)
                 .outerjoin(Issue, Issue.id == Delivery.issue_id)
@@ -34,26 +36,36 @@ class LedgerRecords:
         by_time = sorted(letters, key=lambda letter: str(letter["made_at"]))
         return Kept(tuple(by_time), tuple(_bounce(bounce) for bounce in bounces))
 
-    def sever(self, session: Session, subscriber_id: int, now: dt.datetime) -> None:
-        """Let no row point at a person. Counts stay, so the books of every issue still close.
+    def sever(self, session: Session, subscriber_ids: Sequence[int], now: dt.datetime) -> None:
+        """Let no row point at some people. Counts stay, so the books of every issue still close.
 
         A copy of an issue that has not left is excluded by its sender, as one of somebody who has left: before the
         final dot the ledger asks for the subscription, which is no longer there. A letter need not have one, so what
         waits is settled here.
         """
-        issues, letters = _theirs(subscriber_id)
-        waits = sa.update(Delivery).where(letters, Delivery.state.in_(BEFORE_DOT[DeliveryState.EXCLUDED]))
-        session.execute(waits.values(state=DeliveryState.EXCLUDED, settled_at=now, reply=ERASED))
+        issues, letters = _theirs(subscriber_ids)
+        _exclude(session, letters, ERASED, now)
         nobody = {"subscriber_id": None, "subscription_id": None, "context_sealed": None}
         for which in (issues, letters):
             session.execute(sa.update(Delivery).where(which).values(nobody))
-        bounces = sa.update(Bounce).where(Bounce.subscriber_id == subscriber_id)
+        bounces = sa.update(Bounce).where(Bounce.subscriber_id.in_(subscriber_ids))
         session.execute(bounces.values(subscriber_id=None, domain_key=None))
 
+    def sever_subscriptions(self, session: Session, subscription_ids: Sequence[int], now: dt.datetime) -> None:
+        """Let no letter point at these subscriptions; one that still waits is settled."""
+        letters = sa.and_(IS_LETTER, Delivery.subscription_id.in_(subscription_ids))
+        _exclude(session, letters, LAPSED, now)
+        session.execute(sa.update(Delivery).where(letters).values(subscription_id=None, context_sealed=None))
 
-def _theirs(subscriber_id: int) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
-    """A person's copies of issues, and their letters: said so that each finds an index, and not all of the ledger."""
-    of_them = Delivery.subscriber_id == subscriber_id
+
+def _exclude(session: Session, which: sa.ColumnElement[bool], reason: str, now: dt.datetime) -> None:
+    waits = sa.update(Delivery).where(which, Delivery.state.in_(BEFORE_DOT[DeliveryState.EXCLUDED]))
+    session.execute(waits.values(state=DeliveryState.EXCLUDED, settled_at=now, reply=reason))
+
+
+def _theirs(subscriber_ids: Sequence[int]) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    """People's copies of issues, and their letters: said so that each finds an index, and not all of the ledger."""
+    of_them = Delivery.subscriber_id.in_(subscriber_ids)
     return (
         sa.and_(IS_ISSUE, Delivery.issue_id.in_(sa.select(Issue.id)), of_them),
         sa.and_(IS_LETTER, of_them),

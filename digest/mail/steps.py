@@ -20,8 +20,8 @@ from digest.mail.ledger import AFTER_DOT, BEFORE_DOT, IS_ISSUE, IS_LETTER, UNWAN
 from digest.mail.providers import Provider
 from digest.mail.replies import Outcome
 from digest.models import Delivery, DeliveryState, Issue, IssueState, Lease
-from subscribers.lifecycle import State
 from subscribers.models import Subscription
+from subscribers.roll import READS
 
 _TABLE = cast("sa.Table", Delivery.__table__)
 
@@ -45,8 +45,8 @@ class Result:
 def intend(connection: sa.Connection, delivery_ids: Sequence[int], claim: Claim, now: dt.datetime) -> set[int]:
     """Mark deliveries as about to be committed; returns those that may be.
 
-    In one statement with the step, the database is asked once more whether the reader still wants it (promise 1),
-    whether the issue is still being sent, and whether the lease is still ours.
+    In one statement with the step, the database is asked once more whether the reader still wants it and may be mailed
+    (promise 1), whether the issue is still being sent, and whether the lease is still ours.
     """
     if not delivery_ids:
         return set()
@@ -129,9 +129,7 @@ def _intend(dialect: str) -> sa.UpdateBase:
     # Neither driver takes a list of any length as one value in the same way.
     numbers = sa.func.json_each(these).table_valued("value")
     among = Delivery.id.in_(sa.select(numbers.c.value)) if dialect == "sqlite" else Delivery.id == sa.any_(these)
-    still_reads = sa.exists().where(
-        Subscription.id == Delivery.subscription_id, Subscription.state == _is(State.CONFIRMED)
-    )
+    still_reads = sa.exists().where(Subscription.id == Delivery.subscription_id, *READS)
     still_sending = sa.exists().where(Issue.id == Delivery.issue_id, Issue.state == _is(IssueState.SENDING))
     still_ours = sa.exists().where(
         Lease.name == sa.bindparam("the_lease"),
@@ -174,6 +172,6 @@ def _stands_in(states: Iterable[DeliveryState]) -> sa.ColumnElement[bool]:
 
 
 @cache
-def _is(state: DeliveryState | IssueState | State) -> sa.ColumnClause[Any]:
+def _is(state: DeliveryState | IssueState) -> sa.ColumnClause[Any]:
     """A state as it is written in the database, in the text of the statement and not as one of its values."""
     return sa.literal_column(f"'{state.name}'")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
@@ -21,17 +24,51 @@ class BadDatabase(Exception):
     """The database cannot be used; the message is a sentence that says why and what to do."""
 
 
-def upgrade(database: Database) -> None:
+def upgrade(database: Database, target: str = "head") -> None:
     """Bring the schema up to date; several processes may do so at once. Raises `BadDatabase`."""
     try:
-        with database.engine.connect().execution_options(digest_begin="IMMEDIATE") as connection, connection.begin():
-            if not database.is_sqlite:
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            if _is_newer(connection):
-                raise BadDatabase(_NEWER)
-            command.upgrade(_config(connection), "head")
+        with database.engine.connect().execution_options(digest_begin="IMMEDIATE") as connection, _loose(connection):
+            _upgrade(connection, target)
     except sa.exc.DatabaseError as error:
         raise BadDatabase(f"the database cannot be reached or opened: {_short(error)}") from error
+
+
+def _upgrade(connection: Connection, target: str) -> None:
+    with connection.begin():
+        if connection.dialect.name != "sqlite":
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        if _is_newer(connection):
+            raise BadDatabase(_NEWER)
+        before = MigrationContext.configure(connection).get_current_revision()
+        command.upgrade(_config(connection), target)
+        is_changed = MigrationContext.configure(connection).get_current_revision() != before
+        if is_changed and (broken := _broken_references(connection)):
+            raise BadDatabase(f"the database was not changed: in {broken} rows point at others that are gone")
+
+
+@contextmanager
+def _loose(connection: Connection) -> Iterator[None]:
+    """On SQLite nothing refers to anything meanwhile.
+
+    A table that is made anew is dropped once, and with its rows would go all that refer to them. It has to be said
+    outside of a transaction (SQLite's documentation of ALTER TABLE).
+    """
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        driver.execute("PRAGMA foreign_keys=ON")
+
+
+def _broken_references(connection: Connection) -> str:
+    """The tables in which a row refers to one that is not there, on SQLite, which was not looking."""
+    if connection.dialect.name != "sqlite":
+        return ""
+    return ", ".join(sorted({row[0] for row in connection.exec_driver_sql("PRAGMA foreign_key_check")}))
 
 
 def trouble(database: Database) -> str | None:

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from subscribers.db import Database
 from subscribers.forms import BadAddress, mentions_address
 from subscribers.lifecycle import Format
+from subscribers.suppression import mailbox_hash_of
 from subscribers.transfer.addresses import read_address
 from subscribers.transfer.cells import is_yes, read_instant
 from subscribers.transfer.header import Reading, open_reading
@@ -29,7 +30,7 @@ from subscribers.transfer.plan import ENDED, Fate, Tally
 from subscribers.transfer.rejects import Rejects
 from subscribers.transfer.sheet import BadSheet, Broken, Sheet, fits, open_sheet
 from subscribers.transfer.systems import Entry, Standing
-from subscribers.vault import SUBSCRIBER_ADDRESS, Keys, Vault
+from subscribers.vault import SUBSCRIBER_ADDRESS, Keys, StoodStill, Vault
 
 MOST_ROWS = 3_000_000
 """Rows of one file: which of them came before is remembered, some hundred octets each."""
@@ -140,8 +141,6 @@ class Bringing:
         """The rows, understood and sealed, some at a time."""
         people = self._people(reading, is_sealed=is_sealed)
         while True:
-            if is_sealed:
-                self._vault.prepare()
             if not (rows := list(islice(people, BATCH))):
                 return
             yield Batch(rows, sheet.position, self._passed)
@@ -172,6 +171,9 @@ class Bringing:
         is_shown = entry.is_proven or bool(self._request.evidence)
         public_id, is_stored = secrets.token_bytes(16), is_sealed and is_shown and entry.standing is Standing.READER
         now = self._now
+        # Before the hashes: if the keys change between, a value under the old ones is sealed and indexed anew, and one
+        # under the new ones never is.
+        sealed = self._sealed(address.delivery, public_id) if is_stored else b""
         person = Person(
             line=line,
             cells=() if is_shown else cells,
@@ -179,8 +181,10 @@ class Bringing:
             is_shown=is_shown,
             blind_index=self._vault.blind_index(address.identity),
             suppression_hash=self._vault.suppression_hash(address.identity),
+            mailbox_hash=mailbox_hash_of(self._vault, address) if entry.standing is Standing.COMPLAINED else None,
             public_id=public_id,
-            sealed=self._vault.seal(address.delivery, SUBSCRIBER_ADDRESS, public_id) if is_stored else b"",
+            address=address.delivery if is_stored else "",
+            sealed=sealed,
             asked_at=entry.asked_at or entry.confirmed_at or now,
             confirmed_at=entry.confirmed_at or entry.asked_at or now,
             ended_at=entry.ended_at,
@@ -190,6 +194,11 @@ class Bringing:
         if entry.own:
             _add_choices(person, entry.own, now)
         return person
+
+    def _sealed(self, address: str, public_id: bytes) -> bytes:
+        # Asked for every one of them: no data key is to be that of more people than of whom a thief may learn at once.
+        self._vault.prepare()
+        return self._vault.seal(address, SUBSCRIBER_ADDRESS, public_id)
 
     def _evidence(self, entry: Entry) -> str:
         """What is kept of why they may be mailed (O-50); of our own export, what it says itself."""
@@ -215,9 +224,20 @@ class Bringing:
         people = list(undecided.values())
         fates: Fates = {}
         if people:
-            fates = self._landing.land(people, self._now) if rejects else self._landing.survey(people)
+            fates = self._land(people) if rejects else self._landing.survey(people)
         for key, fate in fates.items():
             self._count(key, fate)
+
+    def _land(self, people: Sequence[Person]) -> Fates:
+        """Take them in, sealed anew where keys were rotated while this stood still. Raises `vault.StoodStill`."""
+        try:
+            return self._landing.land(people, self._now)
+        except StoodStill:
+            self._vault.prepare(0)
+        for one in people:
+            if one.sealed:
+                one.sealed = self._sealed(one.address, one.public_id)
+        return self._landing.land(people, self._now)
 
     def _take(self, person: Person, undecided: dict[bytes, Person], rejects: Rejects | None) -> None:
         """Sort a person in: known by an earlier row, decided by the file alone, or to be looked up here."""

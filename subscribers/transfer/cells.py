@@ -5,7 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import re
 
-_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_BEGINNINGS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+# At a cell's beginning; and inside it, after what another program than the one it was written for may split cells at.
+_FORMULA = re.compile(f"(?:^(?='*[{_BEGINNINGS}\t\r\n])|(?<=[;,|\t\r\n])(?='*[{_BEGINNINGS}]))")
+_ESCAPED = re.compile(f"(?:^'(?='*[{_BEGINNINGS}\t\r\n])|(?<=[;,|\t\r\n])'(?='*[{_BEGINNINGS}]))")
 # What Go prints: 2021-05-03 12:34:56.789 +0000 UTC
 _LOOSE = re.compile(
     r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.\d+)?(?: ?([+-]\d\d):?(\d\d)| ?Z| UTC)?(?: [A-Z]{1,5})?"
@@ -46,10 +49,10 @@ def is_yes(text: str) -> bool:
 
 
 def escaped(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula (W-16). `unescaped` undoes it."""
-    return f"'{cell}" if _FORMULA.match(cell) else cell
+    """A cell that no spreadsheet takes for a formula (W-16), wherever it splits cells. `unescaped` undoes it."""
+    return _FORMULA.sub("'", cell)
 
 
 def unescaped(cell: str) -> str:
     """What `escaped` was given."""
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+    return _ESCAPED.sub("", cell)

@@ -12,16 +12,15 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from subscribers.db import Database
-from subscribers.lifecycle import Event, Format, State, entered
+from subscribers.db import Database, lock_names
+from subscribers.lifecycle import IMPORT, OWN_METHODS, Event, Format, State, entered
 from subscribers.models import Subscriber, Subscription, Suppression
 from subscribers.suppression import LEFT_ELSEWHERE, add_suppression, end
 from subscribers.transfer.bulk import BulkInsert
 from subscribers.transfer.plan import ENDED, REASONS, Fate, Here, decide
 from subscribers.transfer.systems import Standing
+from subscribers.vault import check_standing
 
-METHOD = "import"
-FORM = "form"
 BATCH = 2000
 """People of one transaction: a tenth of a second. More would also be more locks than PostgreSQL has room for."""
 
@@ -32,7 +31,7 @@ _NEVER = cast("sa.Table", Suppression.__table__)
 
 @dataclass(slots=True)
 class Person:
-    """Somebody of the file, with what is to be stored of them. No address is in it but a sealed one."""
+    """Somebody of the file, with what is to be stored of them."""
 
     line: int
     cells: Sequence[str]
@@ -42,7 +41,11 @@ class Person:
     """Whether it is shown that they agreed, by the export or by the operator's sentence."""
     blind_index: bytes
     suppression_hash: bytes
+    mailbox_hash: bytes | None
+    """Of the mailbox in whatever spelling, where its owner complained there."""
     public_id: bytes
+    address: str
+    """As it is mailed, until it is stored sealed; empty where nothing will be stored."""
     sealed: bytes
     """Empty where nothing will be stored."""
     asked_at: dt.datetime
@@ -81,7 +84,7 @@ class Landing:
             dialect,
         )
         self._add_ties = BulkInsert(_TIES, _TIE_COLUMNS, dialect)
-        self._add_suppressions = BulkInsert(_NEVER, ("address_hash", "reason", "month"), dialect)
+        self._add_suppressions = BulkInsert(_NEVER, ("address_hash", "mailbox_hash", "reason", "month"), dialect)
 
     def survey(self, people: Sequence[Person]) -> Fates:
         """What would become of them. Nothing is written."""
@@ -89,9 +92,13 @@ class Landing:
             return self._decide(people, self._suppressed(session, people), self._here(session, people))
 
     def land(self, people: Sequence[Person], now: dt.datetime) -> Fates:
-        """Take a batch in: all of it, or nothing. Doing it twice changes nothing more."""
+        """Take a batch in: all of it, or nothing. Doing it twice changes nothing more.
+
+        Raises `vault.StoodStill` where a key was rotated away that they were sealed with; seal them anew then.
+        """
         with self._database.write() as session:
-            self._lock(session, people)
+            check_standing(session, (one.sealed for one in people if one.sealed))
+            lock_names(session, (one.suppression_hash for one in people))
             suppressed, here = self._suppressed(session, people), self._here(session, people)
             fates = self._decide(people, suppressed, here)
             self._let_in([one for one in people if fates[one.blind_index] is Fate.NEW], here, session, now)
@@ -109,15 +116,6 @@ class Landing:
             )
             for one in people
         }
-
-    def _lock(self, session: Session, people: Sequence[Person]) -> None:
-        """Let sign-ups of the same addresses wait (`service.Service.join` takes the same locks, one at a time)."""
-        if not self._database.is_sqlite:
-            numbers = sorted(int.from_bytes(one.suppression_hash[:8], "big", signed=True) for one in people)
-            query = sa.text(
-                "SELECT count(pg_advisory_xact_lock(number)) FROM unnest(CAST(:numbers AS bigint[])) number"
-            )
-            session.execute(query, {"numbers": numbers})
 
     def _suppressed(self, session: Session, people: Sequence[Person]) -> dict[bytes, str]:
         hashes = [one.suppression_hash for one in people]
@@ -157,7 +155,7 @@ class Landing:
         own = [
             tie.confirmed_at
             for tie in ties
-            if tie.state is State.CONFIRMED and tie.method == FORM and tie.confirmed_at is not None
+            if tie.state is State.CONFIRMED and tie.method in OWN_METHODS and tie.confirmed_at is not None
         ]
         return Here(
             subscriber_id,
@@ -192,7 +190,7 @@ class Landing:
                 one.language,
                 one.asked_at,
                 one.confirmed_at,
-                METHOD,
+                IMPORT,
                 one.evidence,
                 one.format,
                 one.is_neutral,
@@ -202,8 +200,9 @@ class Landing:
     def _numbers(self, session: Session, count: int) -> Sequence[int]:
         """Ids for so many new rows."""
         if self._database.is_sqlite:
-            # Its writer is alone from the beginning of the transaction.
-            last = session.scalar(sa.select(sa.func.coalesce(sa.func.max(Subscriber.id), 0))) or 0
+            # Its writer is alone from the beginning of the transaction. The highest number that ever was is kept there.
+            query = sa.text("SELECT seq FROM sqlite_sequence WHERE name = :table")
+            last = session.scalar(query, {"table": _PEOPLE.name}) or 0
             return range(last + 1, last + 1 + count)
         query = sa.text("SELECT nextval(pg_get_serial_sequence('subscribers', 'id')) FROM generate_series(1, :count)")
         return session.scalars(query, {"count": count}).all()
@@ -217,7 +216,7 @@ class Landing:
                 one = by_id[subscription.subscriber_id]
                 subscription.state = state
                 subscription.requested_at, subscription.confirmed_at = one.asked_at, one.confirmed_at
-                subscription.method, subscription.evidence = METHOD, one.evidence
+                subscription.method, subscription.evidence = IMPORT, one.evidence
                 subscription.confirm_hash = subscription.confirm_until = None
 
     def _turn_away(
@@ -232,12 +231,11 @@ class Landing:
         ended = [one for one in people if fates[one.blind_index] is not Fate.STAYS]
         fresh = [one for one in ended if one.suppression_hash not in suppressed]
         month = f"{now:%Y-%m}"
-        self._add_suppressions(
-            session.connection(), ((one.suppression_hash, REASONS[one.standing], month) for one in fresh)
-        )
+        rows = ((one.suppression_hash, one.mailbox_hash, REASONS[one.standing], month) for one in fresh)
+        self._add_suppressions(session.connection(), rows)
         for one in ended:
             if suppressed.get(one.suppression_hash, REASONS[one.standing]) != REASONS[one.standing]:
-                add_suppression(session, one.suppression_hash, REASONS[one.standing], now)
+                add_suppression(session, one.suppression_hash, REASONS[one.standing], now, one.mailbox_hash)
         by_id = {here[one.blind_index].subscriber_id: one for one in ended if one.blind_index in here}
         for subscription in self._held(session, by_id, only_this=False):
             reason = REASONS[by_id[subscription.subscriber_id].standing]

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import os
-import secrets
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import sqlalchemy as sa
 
 from subscribers.db import Database
-from subscribers.lifecycle import State
 from subscribers.models import Subscriber, Subscription
-from subscribers.transfer.rejects import open_for_owner, write_row
+from subscribers.roll import READS
+from subscribers.transfer.rejects import OWNER_ONLY, open_for_owner, write_row
 from subscribers.transfer.systems import OWN_COLUMNS
 from subscribers.vault import SUBSCRIBER_ADDRESS, Vault
 
 PAGE = 1000
 """Rows of one look at the database."""
+NO_NAMELESS = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})
+"""What file systems and kernels answer that know no files without names."""
 
 
 def count_readers(database: Database, newsletter: str) -> int:
     """How many an export would hold."""
-    query = sa.select(sa.func.count()).where(
-        Subscription.newsletter == newsletter, Subscription.state == State.CONFIRMED
-    )
+    query = sa.select(sa.func.count()).where(Subscription.newsletter == newsletter, *READS)
     with database.read() as session:
         return session.scalar(query) or 0
 
@@ -35,27 +37,57 @@ def export(
 ) -> int:
     """Write everybody who is confirmed to a new file of mode 0600; returns how many.
 
-    The file appears whole or not at all. Whoever has left is not in it, and no hash of whoever must never be mailed.
+    The file appears whole or not at all; until then it has no name where that can be (`O_TMPFILE`), so that a process
+    that is killed leaves nothing. Whoever has left is not in it, and no hash of whoever must never be mailed.
     Raises `FileExistsError`, `OSError`, `vault.CannotOpen`.
     """
     if path.exists():
         raise FileExistsError(str(path))
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     count = 0
-    try:
-        with open_for_owner(unfinished, replace=False) as file:
-            write_row(file, OWN_COLUMNS)
-            for row in _rows(database, vault, newsletter):
-                write_row(file, row)
-                count += 1
-                if count % PAGE == 0:
-                    on_page(count)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with _unfinished(path) as file:
+        write_row(file, OWN_COLUMNS)
+        for row in _rows(database, vault, newsletter):
+            write_row(file, row)
+            count += 1
+            if count % PAGE == 0:
+                on_page(count)
     return count
+
+
+@contextmanager
+def _unfinished(path: Path) -> Iterator[TextIO]:
+    """A file for its owner alone that is given its name when all is in it, and is gone where that does not come."""
+    try:
+        handle = os.open(path.parent, os.O_WRONLY | os.O_TMPFILE, OWNER_ONLY)
+    except OSError as error:
+        if error.errno not in NO_NAMELESS:
+            raise
+        with _named(path) as file:
+            yield file
+        return
+    with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+        yield file
+        _settle(file)
+        # The descriptor is of no use to an absolute path; but without one Python calls link(2), which follows nothing.
+        os.link(f"/proc/self/fd/{handle}", path, src_dir_fd=handle, follow_symlinks=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[TextIO]:
+    """The same where a file has to have a name, always the same one: what a killed process left stands in the way."""
+    named = path.with_name(f".{path.name}.unfinished")
+    with open_for_owner(named, replace=False) as file:
+        try:
+            yield file
+            _settle(file)
+            os.link(named, path)
+        finally:
+            named.unlink()
+
+
+def _settle(file: TextIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _rows(database: Database, vault: Vault, newsletter: str) -> Iterator[tuple[str, ...]]:
@@ -70,7 +102,7 @@ def _page(database: Database, newsletter: str, last: int) -> list[tuple[Subscrip
     query = (
         sa.select(Subscription, Subscriber)
         .join(Subscriber, Subscription.subscriber_id == Subscriber.id)
-        .where(Subscription.newsletter == newsletter, Subscription.state == State.CONFIRMED, Subscription.id > last)
+        .where(Subscription.newsletter == newsletter, *READS, Subscription.id > last)
         .order_by(Subscription.id)
         .limit(PAGE)
     )

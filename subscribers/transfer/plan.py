@@ -48,7 +48,7 @@ class Here(NamedTuple):
     """With the newsletter that is imported into; none where they have nothing to do with it."""
     left_at: dt.datetime | None
     own_confirmation: dt.datetime | None
-    """When they last confirmed here by the form, if that subscription to any newsletter still stands."""
+    """When they last confirmed here by themselves (`lifecycle.OWN_METHODS`), in any subscription that still stands."""
 
 
 def decide(standing: Standing, ended_at: dt.datetime | None, here: Here | None, *, is_suppressed: bool) -> Fate:

@@ -14,7 +14,6 @@ from litestar import Router
 from subscribers.budgets import FormRules
 from subscribers.guard import Guard
 from subscribers.pages import Pages
-from subscribers.records import NoRecords, Records
 from subscribers.service import Service
 from subscribers.web.api import api_routes
 from subscribers.web.confirm import confirm_routes
@@ -32,19 +31,16 @@ def public_routes(
     service: Service,
     pages: Pages,
     clock: Clock,
-    records: Records | None = None,
     guard: Guard | None = None,
     origins: Sequence[str] = (),
 ) -> list[Router]:
     """What serves `/ /subscribe /confirm/{token} /u/{token} /never/{token} /manage/{token} /mine/{token} /api`.
 
-    `records` is what the mail side holds on people, where there is a mail side; `origins` are the sites whose own pages
-    may use `/api` from a browser.
+    `origins` are the sites whose own pages may use `/api` from a browser.
     """
     site = Site(service, pages, clock, guard or service.guard(FormRules()), frozenset(origins))
-    kinds = (form_routes, confirm_routes, leave_routes, never_routes, manage_routes)
+    kinds = (form_routes, confirm_routes, leave_routes, never_routes, manage_routes, mine_routes)
     handlers = [handler for kind in kinds for handler in kind(site)]
-    handlers += mine_routes(site, records or NoRecords())
     # In a router and with one path each: Litestar 2 registers a handler anew with every further handler or path beside
     # it, and one that runs in threads is broken by that (see its pull request 4738). A router is registered once.
     return [Router("/", route_handlers=handlers, before_request=note_wish), *api_routes(site)]

@@ -10,7 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, RawBody
 
 from subscribers.body import BadForm, read_form
-from subscribers.web.site import DOING, READING, Answer, Site
+from subscribers.web.site import ON_BEAT, READING, Answer, Site
 
 ONE_CLICK = ("list-unsubscribe", "one-click")
 """The one field of a one-click request (RFC 8058 §3.1), in small letters; our own button sends the same."""
@@ -22,21 +22,29 @@ _PAIR_IN_BODY = re.compile(
 )
 
 
+# An issue travels with each copy that is forwarded, and its links with it. What they lead to says nothing of whoever it
+# was sent to, not even whether they are still known here, nor of which newsletter: only their row knows that.
+
+
 def leave_routes(site: Site) -> list[HTTPRouteHandler]:
     """`/u/{token}`."""
 
     # One address for two kinds of visitors: a person, who presses the button, and the person's mail program, which
     # posts the same field without having seen the page (F-25, F-26). Neither is asked for more.
     @route("/u/{token:str}", **READING)
-    def show(token: FromPath[str]) -> Answer:
-        return site.page("public/leave.html", held=site.service.leaving(token))
+    def show(token: FromPath[str]) -> Answer:  # noqa: ARG001 -- the address's.
+        return site.page("public/leave.html")
 
-    @post("/u/{token:str}", **DOING)
-    def leave(request: Request[Any, Any, Any], body: RawBody, token: FromPath[str]) -> Answer:
-        if not _is_one_click(request, body):
-            return site.page("public/leave.html", held=site.service.leaving(token))
+    @post("/u/{token:str}", **ON_BEAT)
+    async def leave(request: Request[Any, Any, Any], body: RawBody, token: FromPath[str]) -> Answer:
+        is_one_click = _is_one_click(request, body)
+        return await site.beat.answer(lambda: do_leave(token, is_one_click=is_one_click))
+
+    def do_leave(token: str, *, is_one_click: bool) -> Answer:
+        if not is_one_click:
+            return site.page("public/leave.html")
         site.service.leave(token, site.clock())
-        return site.page("public/left.html", held=site.service.leaving(token))
+        return site.page("public/left.html")
 
     return [show, leave]
 

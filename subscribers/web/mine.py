@@ -20,9 +20,8 @@ from subscribers.fresh import person_of
 from subscribers.lifecycle import Format
 from subscribers.models import Subscriber
 from subscribers.personal import personal_file
-from subscribers.records import Records
 from subscribers.tokens import button_token, is_button_token
-from subscribers.web.site import DOING, READING, Answer, Site, fields_of
+from subscribers.web.site import ON_BEAT, READING, Answer, Site, fields_of
 
 Fields = dict[str, str]
 FILE_NAME = "what-is-held-on-me.json"
@@ -43,53 +42,64 @@ class _Press:
         return self.fields.get("newsletter", "")
 
 
-def mine_routes(site: Site, records: Records) -> list[HTTPRouteHandler]:
+def mine_routes(site: Site) -> list[HTTPRouteHandler]:
     """`/mine/{token}`, `/mine/{token}/export` and `/mine/{token}/erase`."""
 
     @route("/mine/{token:str}", **READING)
     def show(token: FromPath[str]) -> Answer:
         return _page(site, token)
 
-    @post("/mine/{token:str}", **DOING)
-    def choose(request: Request[Any, Any, Any], body: RawBody, token: FromPath[str]) -> Answer:
+    @post("/mine/{token:str}", **ON_BEAT)
+    async def choose(request: Request[Any, Any, Any], body: RawBody, token: FromPath[str]) -> Answer:
         fields = fields_of(request, body)
-        if not site.is_pressed(token, fields):
-            return _page(site, token, status=422)
-        with site.service.rooms.database.write() as session:
-            person = person_of(session, token, site.clock(), locked=True)
-            said = _act(_Press(site, session, person, token, fields)) if person else ""
-        return _page(site, token, said=said, about=fields.get("newsletter", ""))
+        return await site.beat.answer(lambda: _choose(site, token, fields))
 
     # By a button, not a link: what follows every link in a mail and on its page is not given the file.
-    @post("/mine/{token:str}/export", **DOING)
-    def export(request: Request[Any, Any, Any], body: RawBody, token: FromPath[str]) -> Answer:
-        if not site.is_pressed(token, fields_of(request, body)):
-            return _page(site, token, status=422)
-        with site.service.rooms.database.read() as session:
-            person = person_of(session, token, site.clock())
-            newsletters = site.service.newsletters
-            text = personal_file(session, records, person, newsletters, site.clock()) if person else None
-        return _download(site, text) if text is not None else _worn_off(site)
+    @post("/mine/{token:str}/export", **ON_BEAT)
+    async def export(request: Request[Any, Any, Any], body: RawBody, token: FromPath[str]) -> Answer:
+        fields = fields_of(request, body)
+        return await site.beat.answer(lambda: _export(site, token, fields))
 
     @route("/mine/{token:str}/erase", **READING)
     def show_erase(token: FromPath[str]) -> Answer:
         return _erase_page(site, token)
 
-    @post("/mine/{token:str}/erase", **DOING)
-    def do_erase(request: Request[Any, Any, Any], body: RawBody, token: FromPath[str]) -> Answer:
+    @post("/mine/{token:str}/erase", **ON_BEAT)
+    async def do_erase(request: Request[Any, Any, Any], body: RawBody, token: FromPath[str]) -> Answer:
         fields = fields_of(request, body)
-        # A proof of its own: the page with the choices cannot erase.
-        if not is_button_token(site.service.token_key, _erasing(token), fields.get("proof", "")):
-            return _erase_page(site, token, status=422)
-        # Asked before it is forgotten: the answer is in the same language as the page.
-        mine = _mine(site, token)
-        keeps_mark = fields.get("mark") != "drop"
-        mark = erase(site.service.rooms, records, token, site.clock(), keeps_mark=keeps_mark)
-        if mark is None or mine is None:
-            return _worn_off(site)
-        return site.page("public/erased.html", mark=mark.value, newsletter=mine.first)
+        return await site.beat.answer(lambda: _erase(site, token, fields))
 
     return [show, choose, export, show_erase, do_erase]
+
+
+def _choose(site: Site, token: str, fields: Fields) -> Answer:
+    if not site.is_pressed(token, fields):
+        return _page(site, token, status=422)
+    with site.service.rooms.database.write() as session:
+        person = person_of(session, token, site.clock(), locked=True)
+        said = _act(_Press(site, session, person, token, fields)) if person else ""
+    return _page(site, token, said=said, about=fields.get("newsletter", ""))
+
+
+def _export(site: Site, token: str, fields: Fields) -> Answer:
+    if not site.is_pressed(token, fields):
+        return _page(site, token, status=422)
+    with site.service.rooms.database.read() as session:
+        person = person_of(session, token, site.clock())
+        text = _file(site, session, person) if person else None
+    return _download(site, text) if text is not None else _worn_off(site)
+
+
+def _erase(site: Site, token: str, fields: Fields) -> Answer:
+    # A proof of its own: the page with the choices cannot erase.
+    if not is_button_token(site.service.token_key, _erasing(token), fields.get("proof", "")):
+        return _erase_page(site, token, status=422)
+    # Asked before it is forgotten: the answer is in the same language as the page.
+    mine = _mine(site, token)
+    mark = erase(site.service.rooms, token, site.clock(), keeps_mark=fields.get("mark") != "drop")
+    if mark is None or mine is None:
+        return _worn_off(site)
+    return site.page("public/erased.html", mark=mark.value, newsletter=mine.first)
 
 
 def _mine(site: Site, token: str) -> choices.Mine | None:
@@ -123,6 +133,11 @@ def _worn_off(site: Site) -> Answer:
 
 def _erasing(token: str) -> str:
     return f"erase {token}"
+
+
+def _file(site: Site, session: Session, person: Subscriber) -> str:
+    service = site.service
+    return personal_file(session, service.rooms.records, person, service.newsletters, site.clock())
 
 
 def _download(site: Site, text: str) -> Answer:

@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, RawBody
 
 from subscribers.service import Outcome
-from subscribers.web.site import DOING, READING, Answer, Site, fields_of
+from subscribers.web.site import ON_BEAT, READING, Answer, Site, fields_of
 
 
 def never_routes(site: Site) -> list[HTTPRouteHandler]:
@@ -19,9 +19,13 @@ def never_routes(site: Site) -> list[HTTPRouteHandler]:
     def show(token: FromPath[str]) -> Answer:
         return site.button("public/never.html", token)
 
-    @post("/never/{token:str}", **DOING)
-    def never(request: Request[Any, Any, Any], body: RawBody, token: FromPath[str]) -> Answer:
-        if not site.is_pressed(token, fields_of(request, body)):
+    @post("/never/{token:str}", **ON_BEAT)
+    async def never(request: Request[Any, Any, Any], body: RawBody, token: FromPath[str]) -> Answer:
+        fields = fields_of(request, body)
+        return await site.beat.answer(lambda: do_never(token, fields))
+
+    def do_never(token: str, fields: dict[str, str]) -> Answer:
+        if not site.is_pressed(token, fields):
             return site.button("public/never.html", token, status=422)
         if site.service.never(token, site.clock()) is Outcome.OLD_LINK:
             return site.old_link()

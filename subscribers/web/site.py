@@ -21,7 +21,7 @@ from subscribers.networks import prefix_of
 from subscribers.newsletters import NewsletterInfo
 from subscribers.pages import Frame, Pages
 from subscribers.proof import as_attribute
-from subscribers.service import Held, Service
+from subscribers.service import Service
 from subscribers.tokens import button_token, fill_stamp, is_button_token
 
 Clock = Callable[[], dt.datetime]
@@ -79,7 +79,7 @@ class Site:
     def page(self, name: str, *, status: int = 200, **context: object) -> Answer:
         """A page that search engines should leave alone.
 
-        It is in the language of the `newsletter`, or of the subscription that is `held`, where it is given one.
+        It is in the language of the `newsletter`, where it is given one.
         """
         return self._answer(name, status, NOT_FOR_SEARCH, context)
 
@@ -154,9 +154,7 @@ def wish_of(request: Request[Any, Any, Any]) -> Wish:
 
 
 def _about(context: dict[str, object]) -> NewsletterInfo | None:
-    held, newsletter = context.get("held"), context.get("newsletter")
-    if isinstance(held, Held):
-        return held.newsletter
+    newsletter = context.get("newsletter")
     return newsletter if isinstance(newsletter, NewsletterInfo) else None
 
 

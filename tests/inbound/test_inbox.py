@@ -19,8 +19,8 @@ from digest.inbound.reading import Reader
 from digest.mail.verp import verp_token
 from digest.models import Arrival, ArrivalState, Bounce, Delivery, DeliveryState, Issue, IssueState
 from subscribers.db import Database
-from subscribers.letters import ANSWERS_MAIL, BY_MAIL
-from subscribers.lifecycle import State
+from subscribers.letters import ANSWERS_MAIL
+from subscribers.lifecycle import BY_MAIL, State
 from subscribers.models import Subscriber, Subscription, Suppression
 from subscribers.service import Outcome
 from subscribers.suppression import suppress

@@ -24,8 +24,7 @@ from digest.run import Roles, serve
 from digest.settings import Settings
 from digest.wiring import House, build
 from subscribers.keys import write_keys
-from subscribers.letters import BY_MAIL
-from subscribers.lifecycle import State
+from subscribers.lifecycle import BY_MAIL, State
 from subscribers.models import Subscription
 from tests.house import NOW, keys
 from tests.inbound import letters

@@ -80,7 +80,7 @@ def test_any_text_becomes_a_message_that_a_strict_reader_accepts(subject: str, t
 @given(text=scripts, html=scripts)
 def test_what_was_said_is_what_is_read(text: str, html: str) -> None:
     read_text, read_html = parts(issue("x", text, html))
-    leave, manage = LINKS.leave(NOBODY), LINKS.manage(NOBODY)
+    leave, manage = LINKS.leave_with(LINKS.leave_token(NOBODY), "en"), LINKS.manage(NOBODY, "en")
     assert read_text == clean_lines(f"{text}\n{leave}\n{manage}\n").replace("\r\n", "\n")
     assert f'<a href="{leave}">leave</a> <a href="{manage}">manage</a>' in read_html
 
@@ -104,7 +104,9 @@ def test_text_alone_is_a_message_that_says_it_and_nothing_more(subject: str, tex
     assert not {"Bcc", "Cc"} & set(found.keys())
     assert found.get_content_type() == "text/plain"
     read = found.get_content().replace("\r\n", "\n")
-    assert read == clean_lines(f"{text}\n{LINKS.leave(NOBODY)}\n{LINKS.manage(NOBODY)}\n").replace("\r\n", "\n")
+    assert read == clean_lines(f"{text}\n{LINKS.leave(NOBODY)}?lang=en\n{LINKS.manage(NOBODY)}?lang=en\n").replace(
+        "\r\n", "\n"
+    )
 
 
 @pytest.mark.parametrize("language", ["en", "fa"])

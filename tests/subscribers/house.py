@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import pytest
 import uvicorn
 from litestar import Litestar
 from litestar.static_files import create_static_files_router
@@ -110,3 +112,16 @@ def serving(app: Litestar) -> Iterator[str]:
         server.should_exit = True
         thread.join()
         listening.close()
+
+
+def before(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, first: Callable[[], None]) -> None:
+    """Let something happen at the moment in which a function is called, once."""
+    original, told = getattr(owner, name), list[bool]()
+
+    def called(*args: Any) -> Any:
+        if not told:
+            told.append(True)
+            first()
+        return original(*args)
+
+    monkeypatch.setattr(owner, name, called)

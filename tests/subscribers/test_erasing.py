@@ -18,7 +18,7 @@ from digest.mail.letters_work import LettersWork
 from digest.mail.personal import LedgerRecords
 from digest.mail.work import Work
 from digest.models import Bounce, Delivery, DeliveryState
-from subscribers import erasing, fresh
+from subscribers import db, fresh
 from subscribers.db import Base, Database
 from subscribers.erasing import Mark, erase
 from subscribers.models import FreshLink, LetterMemory, Subscriber, Subscription, Suppression
@@ -47,7 +47,7 @@ def link(house: House, number: int = 1) -> str:
 
 
 def erased(house: House, token: str, *, keeps_mark: bool = True) -> Mark | None:
-    return erase(house.service.rooms, RECORDS, token, house.now, keeps_mark=keeps_mark)
+    return erase(house.service.rooms, token, house.now, keeps_mark=keeps_mark)
 
 
 def letters_work(house: House) -> LettersWork:
@@ -131,12 +131,12 @@ class TestWhatGoes:
 
     def test_a_process_that_cannot_open_addresses_erases_too(self, house: House, database: Database) -> None:
         house.readers(2)
-        web = Rooms(database, Vault(database, replace(keys(), private=None)), house.service.rooms.outbox)
-        assert erase(web, RECORDS, link(house, 1), house.now, keeps_mark=True) is Mark.KEPT
+        web = Rooms(database, Vault(database, replace(keys(), private=None)), house.service.rooms.outbox, RECORDS)
+        assert erase(web, link(house, 1), house.now, keeps_mark=True) is Mark.KEPT
         with database.write() as session:
             session.execute(sa.update(Subscriber).values(suppression_hash=None))
         # A row from before the column: nothing to make the mark of, and that is said.
-        assert erase(web, RECORDS, link(house, 2), house.now, keeps_mark=True) is Mark.UNKNOWN
+        assert erase(web, link(house, 2), house.now, keeps_mark=True) is Mark.UNKNOWN
         with database.read() as session:
             assert session.scalars(sa.select(Subscriber.id)).all() == []
 
@@ -226,7 +226,7 @@ class TestWaiting:
     def test_one_that_gave_way_too_often_has_changed_nothing(
         self, postgres_database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(erasing, "PATIENCE", dt.timedelta(milliseconds=10))
+        monkeypatch.setattr(db, "PATIENCE", dt.timedelta(milliseconds=10))
         house = House(postgres_database)
         house.readers(1)
         house.issue()
@@ -264,6 +264,6 @@ def test_the_ledger_is_searched_by_its_indexes(sqlite_database: Database) -> Non
 
     event.listen(sqlite_database.engine, "before_cursor_execute", explain)
     with sqlite_database.write() as session:
-        RECORDS.sever(session, 1, house.now)
+        RECORDS.sever(session, [1], house.now)
     assert len(plans) == 3
     assert all("USING INDEX" in plan for plan in plans), plans

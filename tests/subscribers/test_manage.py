@@ -21,6 +21,7 @@ from subscribers.letters import MANAGE
 from subscribers.lifecycle import Format, State
 from subscribers.models import FreshLink, LetterMemory, Subscriber, Subscription
 from subscribers.purging import purge
+from subscribers.records import NoRecords
 from subscribers.service import Service
 from subscribers.suppression import COMPLAINT, suppress
 from subscribers.tokens import Purpose, hash_token, subscription_token
@@ -214,7 +215,7 @@ class TestThePage:
         assert client.get(mine).status_code == 404
         answer = client.post(mine, data={"proof": given, "do": "leave", "newsletter": "watch"})
         assert (answer.status_code, the(sqlite_database).state) == (404, State.CONFIRMED)
-        purge(sqlite_database, clock())
+        purge(sqlite_database, NoRecords(), clock())
         assert everything(sqlite_database)["fresh_links"] == []
 
     def test_a_format_and_a_neutral_subject_are_chosen(self, client, mine, sqlite_database) -> None:

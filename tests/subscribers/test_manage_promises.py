@@ -20,7 +20,6 @@ from subscribers.db import Base, Database
 from subscribers.erasing import Mark, erase
 from subscribers.lifecycle import Format, State
 from subscribers.models import Subscriber, Subscription, Suppression
-from subscribers.records import NoRecords
 from subscribers.roll import audience
 from subscribers.service import Entered, Refused
 from subscribers.vault import Keys, Vault, make_keys
@@ -127,7 +126,7 @@ class Reader(RuleBasedStateMachine):
     @precondition(lambda self: self.is_known)
     @rule(keeps_mark=st.booleans())
     def erase(self, keeps_mark: bool) -> None:
-        done = erase(self.service.rooms, NoRecords(), self.token, self.now, keeps_mark=keeps_mark)
+        done = erase(self.service.rooms, self.token, self.now, keeps_mark=keeps_mark)
         assert done is (Mark.KEPT if keeps_mark else Mark.GONE)
         self.is_known, self.is_marked = False, keeps_mark
         self.wishes = {slug: Wish() for slug in PAPERS}

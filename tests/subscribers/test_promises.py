@@ -142,8 +142,6 @@ class People(RuleBasedStateMachine):
         if self.asked:
             asked = data.draw(st.sampled_from(self.asked))
             self.service.awaiting(asked.confirm, self.now)
-            self.service.leaving(self.service.links.leave(asked.public_id).rpartition("/")[2])
-            self.service.held(self.service.links.manage(asked.public_id).rpartition("/")[2])
 
     @invariant()
     def only_those_who_want_it_are_mailed(self) -> None:

@@ -307,7 +307,7 @@ class TestNeverAgain:
         service.never(outbox.tokens("never_url")[0], now)
         with database.read() as session:
             kept = session.execute(sa.select(Suppression.__table__)).one()
-        assert (kept.reason, kept.month, len(kept.address_hash), len(kept)) == ("asked", "2026-11", 32, 3)
+        assert (kept.reason, kept.month, len(kept.address_hash), len(kept)) == ("asked", "2026-11", 32, 4)
 
     def test_it_wins_over_an_entry_by_hand(self, service, database, outbox, now) -> None:
         service.join("watch", ADDRESS, now)

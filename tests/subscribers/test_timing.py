@@ -11,11 +11,13 @@ import asyncio
 import datetime as dt
 import itertools
 import random
+import secrets
 import time
 from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,9 +27,11 @@ from subscribers.beat import BEAT, Beat, until_beat
 from subscribers.budgets import FormRules
 from subscribers.db import Database
 from subscribers.guard import Guard
+from subscribers.lifecycle import HAND
+from subscribers.models import FreshLink, Subscription
 from subscribers.service import Service
 from subscribers.suppression import BOUNCE, COMPLAINT, add_suppression
-from subscribers.tokens import fill_stamp
+from subscribers.tokens import Purpose, button_token, fill_stamp, hash_token, subscription_token
 from subscribers.vault import Keys, Vault
 from tests.subscribers.house import BASE_URL, WATCH, Clock, Recorder, make_app, make_service, serving
 
@@ -200,6 +204,54 @@ class TestOverHttp:
             return lambda: client.post("/api/subscribe", json={"email": next(addresses), "newsletter": "watch"})
 
         assert agreed(ask(new), ask(known), PAIRS_ON_BEAT) == []
+
+    @pytest.fixture
+    def readers(self, people: Service, sqlite_database: Database, clock: Clock) -> list[bytes]:
+        """The public ids of people who read, so many that each is asked about once."""
+        for number in range(3 * PAIRS_ON_BEAT):
+            people.enter("watch", f"reader-{number}@example.org", "Signed a list.", clock())
+        with sqlite_database.read() as session:
+            query = sa.select(Subscription.public_id).where(Subscription.method == HAND)
+            return list(session.scalars(query))
+
+    def presser(
+        self, client: httpx.Client, keys: Keys, purpose: Purpose, ids: Iterator[bytes], **fields: str
+    ) -> Callable[[], object]:
+        path = "u" if purpose is Purpose.LEAVE else "manage"
+
+        def post() -> object:
+            token = subscription_token(keys.token, purpose, next(ids))
+            said = {"proof": button_token(keys.token, token), **fields}
+            return client.post(f"/{path}/{token}", data=said).raise_for_status()
+
+        return post
+
+    @pytest.mark.parametrize(
+        ("purpose", "fields"), [(Purpose.MANAGE, {}), (Purpose.LEAVE, {"List-Unsubscribe": "One-Click"})]
+    )
+    def test_a_link_of_an_issue_does_not_tell_whether_somebody_reads(
+        self, client: httpx.Client, keys: Keys, readers: list[bytes], purpose: Purpose, fields: dict[str, str]
+    ) -> None:
+        nobody = iter(lambda: secrets.token_bytes(16), b"")
+        reads = self.presser(client, keys, purpose, iter(readers), **fields)
+        assert agreed(reads, self.presser(client, keys, purpose, nobody, **fields), PAIRS_ON_BEAT) == []
+
+    def test_a_page_of_one_s_own_does_not_tell_what_its_button_came_to(
+        self, client: httpx.Client, keys: Keys, sqlite_database: Database, readers: list[bytes], clock: Clock
+    ) -> None:
+        def presser(token: str) -> Callable[[], object]:
+            with sqlite_database.write() as session:
+                owner = sa.select(Subscription.subscriber_id).where(Subscription.public_id == readers[0])
+                until = clock() + dt.timedelta(days=1)
+                session.add(
+                    FreshLink(token_hash=hash_token(token), subscriber_id=session.scalar(owner) or 0, until=until)
+                )
+            said = {"proof": button_token(keys.token, token), "newsletter": "watch"}
+            weeks = itertools.cycle("12")
+            return lambda: client.post(f"/mine/{token}", data={**said, **acts[token], "weeks": next(weeks)})
+
+        acts = {"pauses": {"do": "pause"}, "nothing": {"do": "unknown"}}
+        assert agreed(presser("pauses"), presser("nothing"), PAIRS_ON_BEAT) == []
 
     def test_a_difference_is_found_by_the_same_means(self, client: httpx.Client, keys: Keys, clock: Clock) -> None:
         post = self.poster(client, keys, clock, numbered("new-{}@example.org"))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from subscribers.db import Database
 from subscribers.forms import Address, mentions_address, parse_address
-from subscribers.lifecycle import Format, State
+from subscribers.lifecycle import OWN_METHODS, Format, State
 from subscribers.models import Subscriber, Subscription, Suppression
 from subscribers.service import Service
 from subscribers.tokens import Purpose, subscription_token
@@ -178,11 +178,14 @@ def test_whoever_waits_here_is_confirmed_by_the_list_and_their_old_link_is_spent
     assert mover.bring(MAILCHIMP + reader("a@example.org")) == {Fate.ALREADY: 1}
 
 
+@pytest.mark.parametrize("method", sorted(OWN_METHODS))
 def test_ones_own_confirmation_here_outlasts_how_they_ended_there_unless_that_was_later(
-    mover: Mover, service: Service, outbox: Recorder, now: dt.datetime
+    mover: Mover, service: Service, outbox: Recorder, now: dt.datetime, method: str
 ):
     for name in ("before", "after", "undated"):
         confirm(service, outbox, f"{name}@example.org", now - dt.timedelta(days=30))
+    with mover.database.write() as session:
+        session.execute(sa.update(Subscription).values(method=method))
     text = gone("before@example.org") + gone("after@example.org", f"{now - dt.timedelta(days=1):%Y-%m-%d %H:%M:%S}")
     assert mover.bring(MAILCHIMP + text) == {Fate.STAYS: 1, Fate.LEFT: 1}
     substack = "email,active_subscription,email_disabled,created_at\nundated@example.org,false,true,2024-01-01\n"

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -122,7 +123,9 @@ def test_no_octets_whatever_stop_the_reader_or_hide_the_last_line(tmp_path: Path
     assert rows[-1] == ["last@example.org", "Last"] or swallowed
 
 
-@given(st.text() | st.text("'=+-@\t\r\nax"))
+@given(st.text() | st.text("'=+-@\t\r\n;,|ax"))
 def test_an_escaped_cell_is_no_formula_and_comes_back_as_it_was(cell: str):
     assert unescaped(escaped(cell)) == cell
     assert not escaped(cell).startswith(tuple("=+-@\t\r\n"))
+    # Wherever a program splits it that takes another sign for the end of a cell.
+    assert not any(part.startswith(tuple("=+-@")) for part in re.split(r"[;,|\t\r\n]", escaped(cell)))
