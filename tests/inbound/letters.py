@@ -230,6 +230,13 @@ Content-Type: text/plain; charset=utf-8
 )
 
 
+QUOTED = (
+    'mx.example.org; spf=pass (a "comment) smtp.mailfrom="a \\"(b\\"; dmarc=pass"@stranger.example;'
+    ' dkim=fail reason="no (key; \\\\" header.d=stranger.example; dmarc=none (p=none) header.from=stranger.example'
+)
+"""What a mail server wrote of a stranger's mail, with quoted strings that hold whatever the stranger liked."""
+
+
 def complaint(
     who: str,
     *,
