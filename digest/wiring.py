@@ -107,7 +107,7 @@ class House:
     def inbox(self) -> Inbox:
         """What reads the mail and the notices that came in; it needs the private key."""
         inbound = self.settings.inbound
-        mail = Reader(self.keys.token, self.settings.newsletters, inbound.authserv_id)
+        mail = Reader(self.keys.token, self.settings.newsletters, inbound.authserv_id, inbound.feedback_domains)
         told = hooks.readers(self.keys.token)
         readers: Readers = {arrivals.MAIL: lambda raw: mail.read(unpacked(raw)), **told}
         return Inbox(self.database, self.vault, self.service, readers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from digest.inbound.mime import Fields, addresses_in, plain
@@ -58,6 +58,21 @@ def is_authentic(fields: Fields, authserv_id: str | None) -> bool:
         return False
     is_aligned = bool(dmarc) and all(_is_pass_for(domain, one) for one in dmarc)
     return is_aligned or any(are_aligned(signed, domain) for signed in signers_of(results, domain))
+
+
+def is_signed_within(fields: Fields, authserv_id: str | None, domains: Sequence[str]) -> bool:
+    """Whether an authentic mail is from, and signed by, one of these domains or a part of it.
+
+    Stricter than `is_authentic`: who reports complaints shares a larger domain with everybody who has a mailbox there.
+    """
+    sender = sender_of(fields).rpartition("@")[2].lower()
+    signed = signers_of(results_of(fields, authserv_id), sender)
+    is_plain = is_authentic(fields, authserv_id)
+    return is_plain and any(_is_within(sender, one) and any(_is_within(by, one) for by in signed) for one in domains)
+
+
+def _is_within(name: str, domain: str) -> bool:
+    return name == domain or name.endswith(f".{domain}")
 
 
 def signers_of(results: list[Result], domain: str) -> set[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from digest.inbound import mime
-from digest.inbound.authentication import is_authentic, sender_of
+from digest.inbound.authentication import is_authentic, is_signed_within, sender_of
 from digest.inbound.automatic import is_automatic
 from digest.inbound.complaints import is_feedback, read_complaint
 from digest.inbound.mime import Part
@@ -48,6 +48,8 @@ class Reader:
     """The key of links and return paths."""
     newsletters: Mapping[str, Newsletter]
     authserv_id: str | None = None
+    feedback_domains: tuple[str, ...] = ()
+    """Who may complain for readers."""
 
     def read(self, posted: Posted) -> Said:
         """What a mail wants."""
@@ -63,8 +65,16 @@ class Reader:
     def _complaint(self, mail: Part) -> Said:
         if not is_authentic(mail.fields, self.authserv_id):
             return Unreadable("a complaint that nobody vouches for, or [inbound] authserv_id is not set")
-        who = read_complaint(mail, self.key)
-        return who if isinstance(who, Ignored | Unreadable) else [Notice(Sign.COMPLAINT, who, reason="complaint")]
+        if not is_signed_within(mail.fields, self.authserv_id, self.feedback_domains):
+            return Unreadable("a complaint of somebody who is not in [inbound] feedback_domains: anybody may write one")
+        match read_complaint(mail, self.key):
+            case ByDelivery() as copy:
+                return [Notice(Sign.COMPLAINT, copy, reason="complaint")]
+            case BySubscription() as link:
+                # Whoever was forwarded an issue has its link, and may do no more with it than the link itself does.
+                return [Notice(Sign.LEAVE, link, reason="complaint")]
+            case said:
+                return said
 
     def _bounce(self, mail: Part, posted: Posted) -> Said:
         delivery = read_return_path(self.key, posted.recipient)

@@ -21,7 +21,7 @@ from tests.inbound.letters import BOUNCES
 
 KEY = b"k" * 32
 PATH = f"b.{verp_token(KEY, bytes(16))}@{BOUNCES}"
-READER = Reader(KEY, {"watchdog": newsletter()}, "mx.example.org")
+READER = Reader(KEY, {"watchdog": newsletter()}, "mx.example.org", letters.FEEDBACK)
 SLOWEST = 0.1
 """Seconds of this process's own time that one mail may take (N-15)."""
 SEEDS = (

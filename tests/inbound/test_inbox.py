@@ -44,7 +44,7 @@ class Room:
 
     def __post_init__(self) -> None:
         self.house = House(self.database)
-        reader = Reader(keys().token, {"watchdog": self.house.newsletter}, "mx.example.org")
+        reader = Reader(keys().token, {"watchdog": self.house.newsletter}, "mx.example.org", letters.FEEDBACK)
         readers = {
             "mail": lambda raw: reader.read(unpacked(raw)),
             "ses": lambda raw: [Notice(Sign.HARD, ByAddress(raw.decode()), "5.1.1", "user-unknown")],
@@ -255,12 +255,31 @@ def test_a_letter_to_a_mailbox_that_does_not_exist_counts_too(room: Room) -> Non
 
 def test_a_complaint_ends_it_at_once(room: Room) -> None:
     room.house.readers(1)
-    room.issue(0)
-    with room.database.read() as session:
-        public_id = session.scalars(sa.select(Subscription.public_id)).one()
-    room.comes(letters.complaint(f"<{room.house.links.leave(public_id)}>"), f"feedback@{BOUNCES}")
+    (path,) = room.issue(0)
+    room.comes(letters.complaint("<https://elsewhere.example/>", path=path), f"feedback@{BOUNCES}")
     assert room.states() == [State.LEFT]
     assert room.reasons() == ["complaint"]
+
+
+def test_a_link_that_was_forwarded_ends_one_subscription_and_bars_nobody(room: Room) -> None:
+    (address,) = room.house.readers(1)
+    room.issue(0)
+    with room.database.read() as session:
+        link = f"<{room.house.links.leave(session.scalars(sa.select(Subscription.public_id)).one())}>"
+    stranger = letters.complaint(link, results="mx.example.org; dkim=pass header.d=stranger.example; dmarc=pass")
+    stranger = stranger.replace(b"feedback@arf.mail.provider.example", b"anybody@stranger.example")
+    room.comes(stranger, f"feedback@{BOUNCES}", sender="anybody@stranger.example")
+    assert room.states() == [State.CONFIRMED]
+    assert [one.state for one in room.arrivals()] == [ArrivalState.KEPT]
+
+    for number in (1, 2):
+        again = letters.complaint(link).replace(b"arf-1", f"arf-{number}".encode())
+        room.comes(again, f"feedback@{BOUNCES}")
+        assert (room.states(), room.reasons()) == ([State.LEFT], [])
+        room.house.service.join("watchdog", address, room.house.now)
+        room.house.service.confirm(room.token(), room.house.now)
+        assert room.states() == [State.CONFIRMED]
+        room.house.now += WEEK
 
 
 def test_a_mail_with_the_token_leaves(room: Room) -> None:
