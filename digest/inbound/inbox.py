@@ -21,7 +21,7 @@ from digest.models import Arrival, ArrivalState, Bounce
 from subscribers.db import Database
 from subscribers.forms import Address, parse_address
 from subscribers.letters import BY_MAIL
-from subscribers.models import Subscriber
+from subscribers.roll import number_of
 from subscribers.service import Service
 from subscribers.vault import CannotOpen, Vault, WrongKeys
 
@@ -120,9 +120,8 @@ class Inbox:
         if ask.joins and ask.newsletter:
             self.service.join(ask.newsletter, ask.address, now, BY_MAIL)
             return Ignored("somebody asked to subscribe")
-        index = self.vault.blind_index(address.identity)
         with self.database.write() as session:
-            person = session.scalar(sa.select(Subscriber.id).where(Subscriber.blind_index == index))
+            person = number_of(session, self.vault, address)
             if person is not None:
                 leave(session, person, now, newsletter=ask.newsletter)
         return Ignored("somebody asked to leave")
