@@ -12,7 +12,8 @@ from sqlalchemy.orm import undefer
 
 from digest.inbound import policy
 from digest.inbound.arrivals import take_in
-from digest.inbound.inbox import KEEP, Inbox
+from digest.inbound.inbox import Inbox
+from digest.inbound.keeping import KEEP
 from digest.inbound.notice import ByAddress, Notice, Sign
 from digest.inbound.posted import Posted, post, unpacked
 from digest.inbound.reading import Reader
