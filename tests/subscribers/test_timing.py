@@ -25,6 +25,7 @@ from subscribers.beat import BEAT, Beat, until_beat
 from subscribers.budgets import FormRules
 from subscribers.db import Database
 from subscribers.guard import Guard
+from subscribers.networks import prefix_of
 from subscribers.service import Service
 from subscribers.suppression import BOUNCE, COMPLAINT, add_suppression
 from subscribers.tokens import fill_stamp
@@ -33,7 +34,13 @@ from tests.subscribers.house import BASE_URL, WATCH, Clock, Recorder, make_app, 
 
 SIGNIFICANT = 0.01
 PAIRS, PAIRS_ON_BEAT = 40, 25
-MANY = FormRules(per_hour=10**6, prefix_per_hour=10**6, domain_per_hour=10**6)
+MANY = FormRules(
+    per_hour=10**6,
+    prefix_per_hour=10**6,
+    domain_per_hour=10**6,
+    unproven_per_hour=10**6,
+    unproven_prefix_per_hour=10**6,
+)
 STATES = ("waiting", "confirmed", "told", "left", "never", "complained", "bounced")
 
 
@@ -171,7 +178,7 @@ class TestOverHttp:
     def poster(
         self, client: httpx.Client, keys: Keys, clock: Clock, addresses: Iterator[str], **more: str
     ) -> Callable[[], object]:
-        filled = fill_stamp(keys.token, clock() - dt.timedelta(minutes=1))
+        filled = fill_stamp(keys.token, clock() - dt.timedelta(minutes=1), prefix_of("127.0.0.1"))
 
         def post() -> object:
             fields = {"newsletter": "watch", "email": next(addresses), "filled": filled, **more}
