@@ -32,6 +32,7 @@ from benchmarks.ground import Ground, environment
 from benchmarks.issue import SLUG
 from benchmarks.tools import LOOPBACK, ROOT, STARTS_WITHIN, Failed, free_port
 from subscribers.models import Subscription
+from subscribers.networks import prefix_of
 from subscribers.tokens import fill_stamp
 
 LANES = 24
@@ -144,7 +145,7 @@ def _request(ground: Ground, port: int, number: int) -> bytes:
 
 
 def _fields(ground: Ground, address: str) -> dict[str, str]:
-    stamp = fill_stamp(ground.house.keys.token, ground.house.clock() - FILLED_IN)
+    stamp = fill_stamp(ground.house.keys.token, ground.house.clock() - FILLED_IN, prefix_of(LOOPBACK))
     return {"newsletter": SLUG, "email": address, "filled": stamp, "website": ""}
 
 

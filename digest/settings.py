@@ -409,6 +409,22 @@ class Inbound(Section):
     """Where the mail server hands mail over by LMTP (RFC 2033): `127.0.0.1:8024`, or `unix:/run/digest/lmtp`."""
     authserv_id: str | None = Field(default=None, pattern=r"^[!-~]+$", max_length=255)
     """The name by which our own mail server says whether a mail is authenticated (RFC 8601 §2.5)."""
+    feedback_domains: tuple[DnsName, ...] = ("arf.mail.yahoo.com",)
+    """Who may complain for readers: what mailbox providers sign their feedback loops' reports with (N-12)."""
+
+    @field_validator("feedback_domains")
+    @classmethod
+    def _of_one_provider(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            if is_tld(one) or "." not in one:
+                raise ValueError(f"{one!r} is nobody's own; name what a feedback loop signs with: 'arf.mail.yahoo.com'")
+        return value
+
+    @model_validator(mode="after")
+    def _vouched_for(self) -> Inbound:
+        if "feedback_domains" in self.model_fields_set and self.feedback_domains and self.authserv_id is None:
+            raise ValueError("feedback_domains are believed only where authserv_id names who checks signatures; set it")
+        return self
 
     @field_validator("listen")
     @classmethod

@@ -14,6 +14,8 @@ from digest.gather.refresh import SourceReport, refresh
 from digest.inbound import arrivals, hooks
 from digest.inbound.door import Doorkeeper
 from digest.inbound.inbox import Inbox, Readers
+from digest.inbound.keeping import Unread
+from digest.inbound.mailboxes import Mailboxes
 from digest.inbound.posted import unpacked
 from digest.inbound.reading import Reader
 from digest.issues.plan import Hands
@@ -111,14 +113,18 @@ class House:
     def inbox(self) -> Inbox:
         """What reads the mail and the notices that came in; it needs the private key."""
         inbound = self.settings.inbound
-        mail = Reader(self.keys.token, self.settings.newsletters, inbound.authserv_id)
+        mail = Reader(self.keys.token, self.settings.newsletters, inbound.authserv_id, inbound.feedback_domains)
         told = hooks.readers(self.keys.token)
         readers: Readers = {arrivals.MAIL: lambda raw: mail.read(unpacked(raw)), **told}
         return Inbox(self.database, self.vault, self.service, readers)
 
     def doorkeeper(self) -> Doorkeeper:
         """What takes mail in; it needs no private key."""
-        return Doorkeeper(self.database, self.vault, self.clock)
+        return Doorkeeper(self.database, self.vault, self.clock, self.mailboxes(), Unread(self.database))
+
+    def mailboxes(self) -> Mailboxes:
+        """Which mailboxes mail is taken in for."""
+        return Mailboxes(self.keys.token, self.settings.newsletters, self.settings.inbound.domain)
 
     def parts(self) -> Parts:
         """What the pages are given."""

@@ -55,7 +55,7 @@ class FormRules:
     domain_per_hour: int = 300
     """To the addresses of one domain."""
     unproven_per_hour: int = 60
-    """Besides, where a proof is asked for and none is given: a reader without scripts, a form on another site."""
+    """Besides, without a proof: for a reader without scripts where one is asked for, a form elsewhere, a program."""
     unproven_prefix_per_hour: int = 4
     """The same from one network."""
     hard_at: int = 2_000

@@ -59,7 +59,10 @@ class Knock:
     domain: str = field(repr=False)
     proof: str = field(repr=False, default="")
     is_ours: bool = True
-    """Whether the request has our page's stamp; a form on another site has none, and shares the reserve."""
+    """Whether the request has the stamp of a page that we have shown to that network.
+
+    A form on another site, and a program, has none; without a proof these share the reserve.
+    """
 
 
 class Networks:

@@ -7,6 +7,7 @@ import datetime as dt
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from subscribers.forms import Address
 from subscribers.lifecycle import Format, State
 from subscribers.models import Subscriber, Subscription, Suppression
 from subscribers.vault import SUBSCRIBER_ADDRESS, Vault
@@ -43,3 +44,9 @@ def address_of(session: Session, vault: Vault, subscriber_id: int) -> str | None
     query = sa.select(Subscriber.address_sealed, Subscriber.public_id).where(Subscriber.id == subscriber_id)
     row = session.execute(query).one_or_none()
     return vault.open(row.address_sealed, SUBSCRIBER_ADDRESS, row.public_id) if row else None
+
+
+def number_of(session: Session, vault: Vault, address: Address) -> int | None:
+    """The number of the person of an address, by either keyed hash: the index key may be rotated just now (E-06)."""
+    hashes = vault.blind_index(address.identity), vault.suppression_hash(address.identity)
+    return session.scalar(sa.select(Subscriber.id).where(Subscriber.known_by(*hashes)))

@@ -23,6 +23,7 @@ _INNER_PAD = bytes(octet ^ 0x36 for octet in range(256))
 _OUTER_PAD = bytes(octet ^ 0x5C for octet in range(256))
 _ID_SIZE = 16
 _HASH_SIZE = 32
+_NETWORK_MARK_SIZE = 8
 
 
 class Purpose(enum.StrEnum):
@@ -34,7 +35,7 @@ class Purpose(enum.StrEnum):
     FORM = "form"
     """The hidden field beside a button: it shows that the page with the button was read first (O-11)."""
     FILLED = "filled"
-    """When the sign-up form was handed out (O-24)."""
+    """When and where the sign-up form was handed out (O-24)."""
 
 
 class Mac:
@@ -113,15 +114,34 @@ def is_button_token(key: bytes, link_token: str, given: str) -> bool:
     return payload is not None and hmac.compare_digest(payload, hash_token(link_token))
 
 
-def fill_stamp(key: bytes, at: dt.datetime) -> str:
-    """The sign-up form's hidden field: when it was handed out."""
-    return _sign(key, Purpose.FILLED, int(at.timestamp() * 1000).to_bytes(8, "big"))
+@dataclass(frozen=True)
+class Filled:
+    """What a form's stamp says."""
+
+    at: dt.datetime
+    """When the form was handed out."""
+    is_here: bool
+    """Whether it was handed out to the network that it was sent from."""
 
 
-def read_fill_stamp(key: bytes, stamp: str) -> dt.datetime | None:
-    """When a form was handed out; none where the stamp is forged or missing."""
-    payload = _read(key, Purpose.FILLED, stamp, 8)
-    return dt.datetime.fromtimestamp(int.from_bytes(payload, "big") / 1000, dt.UTC) if payload else None
+def fill_stamp(key: bytes, at: dt.datetime, network: str) -> str:
+    """The sign-up form's hidden field: when it was handed out, and to which network, which nobody else can read."""
+    when = int(at.timestamp() * 1000).to_bytes(8, "big")
+    return _sign(key, Purpose.FILLED, when + _network_mark(key, when, network))
+
+
+def read_fill_stamp(key: bytes, stamp: str, network: str) -> Filled | None:
+    """What the stamp of a form says that was sent from a network; none where it is forged or missing."""
+    payload = _read(key, Purpose.FILLED, stamp, 8 + _NETWORK_MARK_SIZE)
+    if payload is None:
+        return None
+    when, mark = payload[:8], payload[8:]
+    at = dt.datetime.fromtimestamp(int.from_bytes(when, "big") / 1000, dt.UTC)
+    return Filled(at, hmac.compare_digest(mark, _network_mark(key, when, network)))
+
+
+def _network_mark(key: bytes, when: bytes, network: str) -> bytes:
+    return hmac.digest(key, b"network\0" + when + network.encode(), "sha256")[:_NETWORK_MARK_SIZE]
 
 
 @dataclass(frozen=True)

@@ -242,3 +242,30 @@ def test_a_signing_key_is_looked_for_beside_the_file() -> None:
 def test_a_misspelt_key_of_the_signature_is_guessed() -> None:
     (found,) = problems(dkim={**DKIM, "selektor": "x"})
     assert found == "newsletters.watchdog.dkim.selektor: is no key of ours; did you mean 'selector'?"
+
+
+@pytest.mark.parametrize(
+    ("domains", "problem"),
+    [
+        (["feedback@arf.mail.yahoo.com"], "'feedback@arf.mail.yahoo.com' is not a name in the DNS"),
+        (["*.yahoo.com"], "'*.yahoo.com' is not a name in the DNS"),
+        (["com"], "'com' is nobody's own; name what a feedback loop signs with: 'arf.mail.yahoo.com'"),
+        (["co.uk"], "'co.uk' is nobody's own"),
+        (["localhost"], "'localhost' is nobody's own"),
+        ("arf.mail.yahoo.com", "inbound.feedback_domains"),
+    ],
+)
+def test_a_wrong_feedback_domain_is_named(domains: object, problem: str) -> None:
+    (found,) = problems({"inbound": {"feedback_domains": domains, "authserv_id": "mx.example.org"}})
+    assert found.startswith("inbound.feedback_domains")
+    assert problem in found
+
+
+def test_complaints_are_believed_only_where_somebody_checks_them() -> None:
+    (wrong,) = problems({"inbound": {"feedback_domains": ["arf.example.org"]}})
+    assert "authserv_id" in wrong
+    goods: list[dict[str, Any]] = [{}, {"feedback_domains": []}, {"authserv_id": "mx"}]
+    found = [settings({"inbound": good}).inbound.feedback_domains for good in goods]
+    assert found == [("arf.mail.yahoo.com",), (), ("arf.mail.yahoo.com",)]
+    told = {"feedback_domains": ["ARF.Example.org"], "authserv_id": "mx"}
+    assert settings({"inbound": told}).inbound.feedback_domains == ("arf.example.org",)

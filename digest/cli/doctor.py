@@ -13,8 +13,10 @@ from digest import migrations
 from digest.cli.context import Failed, app, settings
 from digest.cli.printing import print_table
 from digest.cli.relay import explained
+from digest.inbound import keeping
 from digest.mail import selftest
 from digest.mail.dkim_keys import record, signers
+from digest.mail.providers import Provider, provider_of
 from digest.mail.render import BadTemplate, Renderer
 from digest.mail.render_words import BadWords
 from digest.mail.smtp import Interrupted, Limits, Refused, open_session
@@ -65,6 +67,7 @@ def _rows(found: Settings) -> Iterator[Row]:
         is_right, _, said = state
         # Where the database is wrong, its row has said so, and nothing is known of the sources.
         if is_right:
+            yield _looked("inbound", lambda: _inbound(found, None if said == NOT_MADE else database))
             yield _looked("sources", lambda: NOT_READ if said == NOT_MADE else _sources(found, database))
 
 
@@ -176,6 +179,21 @@ def _hooks(found: Settings) -> str:
         raise _Wrong("; ".join(half_way))
     names = [name for name in PROVIDERS if found.hooks.path_of(name)]
     return f"{', '.join(names)} may tell of bounces" if names else "no mail provider tells of bounces"
+
+
+def _inbound(found: Settings, database: Database | None) -> str:
+    """Whether mail is taken in, and what waits for a person."""
+    for domain in found.inbound.feedback_domains:
+        if provider_of(f"@{domain}") is not Provider.OTHER:
+            raise _Wrong(
+                f"whoever has a mailbox at {domain} could complain in a reader's place; name in [inbound] "
+                "feedback_domains what its feedback loop signs with, like 'arf.mail.yahoo.com'"
+            )
+    if database is not None and (trouble := keeping.trouble(database)):
+        raise _Wrong(trouble)
+    if found.inbound.domain is None:
+        return "no mail is taken in: nobody counts bounces unless a mail provider tells of them"
+    return f"mail to {found.inbound.domain} is taken in, and read where the private key is"
 
 
 def _sources(found: Settings, database: Database) -> str:

@@ -12,13 +12,13 @@ from sqlalchemy.orm import undefer
 
 from digest.cli.context import EXPECTED, Failed, Json, app, house, operator
 from digest.cli.printing import plain, print_json, print_table, say
-from digest.inbound import arrivals
-from digest.inbound.posted import LARGEST, Posted, from_fields, post, unpacked
+from digest.inbound import arrivals, keeping
+from digest.inbound.posted import LARGEST, Posted, from_fields, unpacked
 from digest.models import Arrival, ArrivalState, LogEntry
 from digest.wiring import House
 from subscribers.vault import CannotOpen
 
-BAD_DATA, TRY_AGAIN = 65, 75
+BAD_DATA, NO_USER, TRY_AGAIN = 65, 67, 75
 """What a mail server understands of an exit code (sysexits.h): give up, or hand it over again later."""
 SHOWN = 20_000
 """Characters of a mail that are shown."""
@@ -43,20 +43,30 @@ def take(
         sys.stderr.write("a mail is expected on standard input, of at most 256 KB\n")
         raise typer.Exit(BAD_DATA)
     try:
-        _keep(house(), octets, recipient, sender)
+        code, why = _keep(house(), octets, recipient, sender)
     except (*EXPECTED, sa.exc.SQLAlchemyError, OSError) as error:
         # Whatever is wrong here can be mended, and the mail server keeps the mail until then.
-        why = f"the database ({type(error).__name__})" if isinstance(error, sa.exc.SQLAlchemyError) else str(error)
-        sys.stderr.write(f"it cannot be kept just now: {plain(why)}\n")
-        raise typer.Exit(TRY_AGAIN) from None
+        code, why = TRY_AGAIN, f"the database ({type(error).__name__})" if _is_database(error) else str(error)
+    if code:
+        sys.stderr.write(f"it cannot be kept{' just now' if code == TRY_AGAIN else ''}: {plain(why)}\n")
+        raise typer.Exit(code)
 
 
-def _keep(built: House, octets: bytes, recipient: str | None, sender: str | None) -> None:
+def _is_database(error: Exception) -> bool:
+    return isinstance(error, sa.exc.SQLAlchemyError)
+
+
+def _keep(built: House, octets: bytes, recipient: str | None, sender: str | None) -> tuple[int, str]:
+    """Keep a mail; the code to end with, and why it is another than 0."""
+    # Without an envelope nobody can tell whom it was for: a copy may go to a mailbox that its fields do not name.
+    if recipient is not None and not built.mailboxes().has(recipient):
+        return NO_USER, "there is no such mailbox here"
     told = from_fields(octets)
     if sender is not None and "@" not in sender:
         sender = ""  # Postfix's pipe writes MAILER-DAEMON for the null return path.
     mail = Posted(octets, recipient or told.recipient, told.sender if sender is None else sender)
-    post(built.database, built.vault, mail, built.clock())
+    is_kept = built.doorkeeper().keep(mail)
+    return (0, "") if is_kept else (TRY_AGAIN, "too much waits to be read; does the worker run?")
 
 
 @inbound.command("list")
@@ -76,6 +86,8 @@ def list_kept(as_json: Json = False) -> None:
     )
     if waiting:
         say(f"{waiting} more wait to be read by the worker")
+    if trouble := keeping.trouble(built.database):
+        say(trouble)
 
 
 @inbound.command()

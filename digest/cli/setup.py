@@ -57,6 +57,8 @@ interval = "1 h"
 # domain = "bounces.example.org"
 # listen = "127.0.0.1:8024"
 # authserv_id = "mx.example.org"
+# Whose reports of complaints are believed: what the feedback loops that you joined sign with.
+# feedback_domains = ["arf.mail.yahoo.com"]
 
 [newsletters.watchdog]
 title = "Watchdog"

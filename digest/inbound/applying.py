@@ -17,7 +17,7 @@ from digest.models import Bounce, Delivery, DeliveryState, Issue
 from subscribers.forms import Address, parse_address
 from subscribers.lifecycle import Event
 from subscribers.models import Subscriber, Subscription
-from subscribers.roll import address_of
+from subscribers.roll import address_of, number_of
 from subscribers.suppression import BOUNCE, COMPLAINT, end, lock_person, suppress, take_back
 from subscribers.vault import CannotOpen, Vault, WrongKeys
 
@@ -97,8 +97,7 @@ class Applier:
             address = parse_address(who.address)
             if not isinstance(address, Address):
                 return None
-            index = self.vault.blind_index(address.identity)
-            person = session.scalar(sa.select(Subscriber.id).where(Subscriber.blind_index == index))
+            person = number_of(session, self.vault, address)
             return _by_person(session, person) if person is not None else None
         query = sa.select(Subscription).where(Subscription.public_id == who.public_id)
         one = session.scalar(query)
@@ -113,10 +112,14 @@ class Applier:
         return Known()
 
     def _is_spike(self, session: Session, bounce: Bounce, address: str, now: dt.datetime) -> bool:
-        if bounce.domain_key is None:
+        # A letter goes wherever a stranger types an address: what comes back of it says nothing of anybody else.
+        if bounce.domain_key is None or bounce.issue_id is None:
             return False
         query = sa.select(sa.func.count(Bounce.subscriber_id.distinct())).where(
-            Bounce.at > now - policy.SPIKE_SPAN, Bounce.sign == Sign.HARD.value, Bounce.domain_key == bounce.domain_key
+            Bounce.at > now - policy.SPIKE_SPAN,
+            Bounce.sign == Sign.HARD.value,
+            Bounce.domain_key == bounce.domain_key,
+            Bounce.issue_id.is_not(None),
         )
         bounced = session.scalar(query) or 0
         return bounced >= policy.SPIKE and policy.is_spike(bounced, self._copies_of(session, bounce.issue_id, address))
@@ -137,6 +140,7 @@ class Applier:
             Bounce.at > bounce.at - policy.SPIKE_SPAN,
             Bounce.sign == Sign.HARD.value,
             Bounce.domain_key == bounce.domain_key,
+            Bounce.issue_id.is_not(None),
             Bounce.verdict == Verdict.SUPPRESSED.value,
         )
         for one in session.scalars(crowd.order_by(Bounce.subscriber_id)):

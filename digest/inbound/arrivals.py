@@ -12,10 +12,9 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from digest.inbound.notice import Ignored, Unreadable
 from digest.models import Arrival, ArrivalState
 from subscribers.db import Database, insert_into
-from subscribers.vault import ARRIVAL, CannotOpen, StoodStill, Vault, check_standing
+from subscribers.vault import ARRIVAL, CannotOpen, StoodStill, Vault, WrongKeys, check_standing
 
 LARGEST = 1024 * 1024
 """Octets of the largest thing that is taken in: a provider's notice (N-31). A mail may have less (N-11)."""
@@ -87,14 +86,28 @@ def finish(arrival: Arrival, outcome: str, now: dt.datetime) -> None:
     arrival.state, arrival.outcome, arrival.settled_at, arrival.sealed = ArrivalState.DONE, outcome, now, None
 
 
-def keep(arrival: Arrival, why: str, now: dt.datetime) -> None:
-    """A person has to look at it; it stays sealed until they have, or until its time is over (O-55)."""
+def keep(arrival: Arrival, why: str, now: dt.datetime, shortened: bytes | None = None) -> None:
+    """A person has to look at it; it stays sealed until they have, or until its time is over (O-55).
+
+    `shortened`: its beginning, sealed, where not all of it is to be kept.
+    """
     arrival.state, arrival.outcome, arrival.settled_at = ArrivalState.KEPT, why, now
+    if shortened is not None:
+        arrival.sealed = shortened
 
 
-def settle(arrival: Arrival, said: Unreadable | Ignored, now: dt.datetime) -> None:
-    """What becomes of something that changes nothing."""
-    if isinstance(said, Unreadable):
-        keep(arrival, said.why, now)
-    else:
-        finish(arrival, said.why, now)
+def beginning(vault: Vault, arrival: Arrival, size: int) -> bytes | None:
+    """The first octets of what came in, sealed in its place; none where it is no longer than that, or is damaged.
+
+    Raises `vault.WrongKeys`, and `vault.StoodStill`.
+    """
+    try:
+        raw = opened(vault, arrival)
+    except WrongKeys:
+        raise
+    except CannotOpen:
+        return None
+    if len(raw) <= size:
+        return None
+    vault.prepare()
+    return vault.seal(raw[:size].decode("latin-1"), ARRIVAL, arrival.public_id)

@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from digest.inbound.mime import Fields, addresses_in, without_comments, without_quotes
+from digest.inbound.mime import Fields, addresses_in, plain
 from digest.settings import are_aligned
 
-_METHOD = re.compile(r"\s*(dkim|dmarc|spf)\s*(?:/\s*\d+\s*)?=\s*([a-z]+)", re.IGNORECASE)
-_PROPERTY = re.compile(r"\b(header|smtp|policy)\.([a-z-]+)\s*=\s*\"?([^\s\";]+)", re.IGNORECASE)
+_METHOD = re.compile(r"\s*(dkim|dmarc)\s*(?:/\s*\d+\s*)?=\s*([a-z]+)", re.IGNORECASE)
+_PROPERTY = re.compile(r"(?<!\S)(header|smtp|policy)\s*\.\s*([a-z-]+)\s*=\s*([^\s;]+)", re.IGNORECASE)
+_HARMLESS = re.compile(r"[A-Za-z0-9._@+-]+")
+_UNCLEAR = "?"
+"""Stands for what is no name for sure: a quoted string that could be read as more, a property given twice."""
+_SAYS_NO = ("fail", "none")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What our server says of one method."""
+
+    method: str
+    """`dkim` or `dmarc`."""
+    said: str
+    """`pass`, `fail`, `none`, … in small letters."""
+    properties: dict[str, str]
+    """Like `header.d`, in small letters."""
+
+    @property
+    def signed(self) -> str:
+        """The domain that has signed, of DKIM; empty where none is named."""
+        return self.properties.get("header.d", self.properties.get("header.i", "").rpartition("@")[2])
 
 
 def sender_of(fields: Fields) -> str:
@@ -17,52 +40,85 @@ def sender_of(fields: Fields) -> str:
     if len(found) != 1:
         return ""
     addresses = addresses_in(found[0])
-    rest = without_quotes(found[0]).replace(f"<{addresses[0]}>", "") if addresses else ""
+    rest = (plain(found[0]) or "").replace(f"<{addresses[0]}>", "") if addresses else ""
     # Two readers of an odd field may see two senders: one that could be read so is nobody's.
     is_plain = len(addresses) == 1 and (rest.strip() == addresses[0] or not set(rest) & set("@,;<>"))
     return addresses[0] if is_plain else ""
 
 
 def is_authentic(fields: Fields, authserv_id: str | None) -> bool:
-    """Whether the domain in From has shown that the mail is its own, by DKIM or DMARC.
+    """Whether the domain in From has shown that the mail is its own, by DKIM or DMARC (`results_of` says whom we ask).
 
-    Only what our own server wrote counts (§5): the topmost fields in its name. Whatever stands below a `Received` that
-    follows them may have come with the mail.
+    Somebody else's words may have found a way into what our server wrote, so that one `pass` outvotes nothing.
     """
     domain = sender_of(fields).rpartition("@")[2].lower()
-    if not authserv_id or not domain:
+    results = results_of(fields, authserv_id) if domain else []
+    dmarc = [one for one in results if one.method == "dmarc"]
+    if any(one.said == "fail" for one in dmarc):
         return False
-    results = [result for text in _ours(fields, authserv_id) for result in _results(text)]
-    failed = any(method == "dmarc" and said == "fail" for method, said, _ in results)
-    return not failed and any(_vouches(domain, *result) for result in results)
+    is_aligned = bool(dmarc) and all(_is_pass_for(domain, one) for one in dmarc)
+    return is_aligned or any(are_aligned(signed, domain) for signed in signers_of(results, domain))
 
 
-def _vouches(domain: str, method: str, said: str, properties: dict[str, str]) -> bool:
-    if said != "pass":
-        return False
-    if method == "dmarc":
-        return properties.get("header.from", domain).rpartition("@")[2] == domain
-    signed = properties.get("header.d", properties.get("header.i", "").rpartition("@")[2])
-    return method == "dkim" and are_aligned(signed, domain)
+def is_signed_within(fields: Fields, authserv_id: str | None, domains: Sequence[str]) -> bool:
+    """Whether an authentic mail is from, and signed by, one of these domains or a part of it.
+
+    Stricter than `is_authentic`: who reports complaints shares a larger domain with everybody who has a mailbox there.
+    """
+    sender = sender_of(fields).rpartition("@")[2].lower()
+    signed = signers_of(results_of(fields, authserv_id), sender)
+    is_plain = is_authentic(fields, authserv_id)
+    return is_plain and any(_is_within(sender, one) and any(_is_within(by, one) for by in signed) for one in domains)
 
 
-def _ours(fields: Fields, authserv_id: str) -> list[str]:
-    found: list[str] = []
-    for name, text in fields:
-        if name == "received" and found:
-            break
+def _is_within(name: str, domain: str) -> bool:
+    return name == domain or name.endswith(f".{domain}")
+
+
+def signers_of(results: list[Result], domain: str) -> set[str]:
+    """The domains whose DKIM signature is good; none where one that belongs to `domain` is not, or there is none."""
+    dkim = [one for one in results if one.method == "dkim"]
+    if any(one.said in _SAYS_NO and (not one.signed or are_aligned(one.signed, domain)) for one in dkim):
+        return set()
+    return {one.signed for one in dkim if one.said == "pass"}
+
+
+def results_of(fields: Fields, authserv_id: str | None) -> list[Result]:
+    """What our own mail server says of a mail; nothing where it is not plain what it says.
+
+    Only the topmost fields in its name that follow one another are its own (§5): whatever stands below another field
+    may have come with the mail.
+    """
+    found: list[Result] = []
+    is_ours = False
+    for name, value in fields:
         if name == "authentication-results":
-            plain = without_comments(text)
-            named, _, results = plain.partition(";")
-            if (named.split() or [""])[0].strip('"').lower() == authserv_id.lower():
-                found.append(results)
+            text = plain(value, lambda inside: inside if _HARMLESS.fullmatch(inside) else _UNCLEAR)
+            if text is None:
+                # Where a quotation mark is missing, what follows it may be anybody's.
+                return []
+            named, _, said = text.partition(";")
+            if authserv_id and (named.split() or [""])[0].lower() == authserv_id.lower():
+                is_ours = True
+                found.extend(_results(said))
+        elif is_ours:
+            break
     return found
 
 
-def _results(text: str) -> list[tuple[str, str, dict[str, str]]]:
-    found = []
+def _is_pass_for(domain: str, result: Result) -> bool:
+    return result.said == "pass" and result.properties.get("header.from", domain).rpartition("@")[2] == domain
+
+
+def _results(text: str) -> Iterator[Result]:
     for one in text.split(";"):
         if match := _METHOD.match(one):
-            properties = {f"{kind}.{name}".lower(): value.lower() for kind, name, value in _PROPERTY.findall(one)}
-            found.append((match[1].lower(), match[2].lower(), properties))
+            yield Result(match[1].lower(), match[2].lower(), _properties(one))
+
+
+def _properties(text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for kind, name, value in _PROPERTY.findall(text.lower()):
+        key = f"{kind}.{name}"
+        found[key] = value if found.get(key, value) == value else _UNCLEAR
     return found

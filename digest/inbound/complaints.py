@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 
 from digest.inbound.mime import Fields, Part, fields_of, value
-from digest.inbound.notice import ByDelivery, BySubscription, Ignored, Unreadable, Who
+from digest.inbound.notice import ByDelivery, BySubscription, Ignored, Unreadable
 from digest.mail.verp import read_return_path
 from subscribers.tokens import Purpose, read_subscription_token
 
 _TOKEN = re.compile(r"(?:/u/|unsubscribe(?:%20|\+|\s))([A-Za-z0-9_-]{43})(?![A-Za-z0-9_-])")
+Ours = ByDelivery | BySubscription
+"""Somebody by a token of ours."""
 _ANGLED = re.compile(r"<([^<>\s]{3,254})>")
 
 
@@ -18,7 +20,7 @@ def is_feedback(mail: Part) -> bool:
     return bool(mail.of("message/feedback-report"))
 
 
-def read_complaint(mail: Part, key: bytes) -> Who | Ignored | Unreadable:
+def read_complaint(mail: Part, key: bytes) -> Ours | Ignored | Unreadable:
     """Whose complaint it is; providers leave the address out, so a link or return path of ours has to be in it.
 
     Whether it may be believed is the caller's to ask first.
@@ -38,7 +40,7 @@ def _returned(mail: Part) -> list[Fields]:
     return [*whole, *(fields_of(part.text) for part in mail.of("text/rfc822-headers"))]
 
 
-def _who(report: Fields, returned: list[Fields], key: bytes) -> Who | None:
+def _who(report: Fields, returned: list[Fields], key: bytes) -> Ours | None:
     paths = [value(report, "original-mail-from"), *(value(fields, "return-path") for fields in returned)]
     for path in paths:
         match = _ANGLED.search(path)

@@ -16,6 +16,8 @@ import structlog
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import Envelope, Session
 
+from digest.inbound.keeping import Unread
+from digest.inbound.mailboxes import Mailboxes
 from digest.inbound.posted import LARGEST, Posted, post
 from subscribers.db import Database
 from subscribers.vault import Vault
@@ -23,6 +25,9 @@ from subscribers.vault import Vault
 log = structlog.get_logger()
 
 TAKEN = "250 2.0.0 it is kept"
+HERE = "250 2.1.5 there is such a mailbox"
+NOT_HERE = "550 5.1.1 there is no such mailbox here"
+TOO_MUCH = "452 4.3.1 too much waits to be read; come again later"
 NOT_NOW = "451 4.3.0 it cannot be kept just now"
 SOCKET_MODE = 0o660
 """Who may connect: the owner and their group, which the mail server is to be in."""
@@ -39,6 +44,22 @@ class Doorkeeper:
     database: Database
     vault: Vault
     clock: Callable[[], dt.datetime]
+    mailboxes: Mailboxes
+    unread: Unread
+
+    async def handle_RCPT(  # noqa: N802 -- the library's.
+        self,
+        server: object,  # noqa: ARG002
+        session: Session,  # noqa: ARG002
+        envelope: Envelope,
+        address: str,
+        options: list[str],  # noqa: ARG002
+    ) -> str:
+        """Whether there is such a mailbox: what nobody can have been told to write to is not even read."""
+        if not self.mailboxes.has(address):
+            return NOT_HERE
+        envelope.rcpt_tos.append(address)
+        return HERE
 
     async def handle_DATA(self, server: object, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802 -- the library's.
         """Keep the mail for each of its recipients, then say so. A server that hears 451 hands it over again."""
@@ -47,10 +68,13 @@ class Doorkeeper:
         sender = (envelope.mail_from or "").removeprefix("<").removesuffix(">")
         for recipient in envelope.rcpt_tos:
             try:
-                await asyncio.to_thread(self.keep, Posted(content, recipient, sender))
+                is_kept = await asyncio.to_thread(self.keep, Posted(content, recipient, sender))
             except Exception as error:  # noqa: BLE001 -- whatever is wrong is ours: the mail server must keep the mail.
                 log.error("a mail cannot be kept", why=type(error).__name__)
                 return NOT_NOW
+            if not is_kept:
+                log.warning("mail is not taken in: too much waits to be read")
+                return TOO_MUCH
         return TAKEN
 
     async def handle_exception(self, error: Exception) -> str:
@@ -58,9 +82,13 @@ class Doorkeeper:
         log.error("a talk with the mail server failed", why=type(error).__name__)
         return NOT_NOW
 
-    def keep(self, mail: Posted) -> None:
-        """Keep one mail, durably."""
-        post(self.database, self.vault, mail, self.clock())
+    def keep(self, mail: Posted) -> bool:
+        """Keep one mail, durably; false where so much waits to be read that no more is taken."""
+        now = self.clock()
+        if self.unread.is_too_much(now):
+            return False
+        post(self.database, self.vault, mail, now)
+        return True
 
 
 class Conversation(LMTP):

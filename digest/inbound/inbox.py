@@ -6,13 +6,12 @@ import datetime as dt
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
 
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.orm import Session, undefer
 
-from digest.inbound import arrivals, policy
+from digest.inbound import arrivals, keeping, policy
 from digest.inbound.applying import NOBODY, Applier, leave
 from digest.inbound.notice import Ignored, Notice, Unreadable
 from digest.inbound.reading import Ask, Said
@@ -21,7 +20,7 @@ from digest.models import Arrival, ArrivalState, Bounce
 from subscribers.db import Database
 from subscribers.forms import Address, parse_address
 from subscribers.lifecycle import BY_MAIL
-from subscribers.models import Subscriber
+from subscribers.roll import number_of
 from subscribers.service import Service
 from subscribers.vault import CannotOpen, StoodStill, Vault, WrongKeys
 
@@ -30,11 +29,11 @@ log = structlog.get_logger()
 BATCH = 50
 """So many are read before others have their turn."""
 SWEEP_EVERY = dt.timedelta(minutes=1)
-KEEP = dt.timedelta(days=14)
-"""How long what came in is kept, and that something came (O-55)."""
 KEEP_BOUNCES = dt.timedelta(days=35)
 """How long it is known that a copy came back: as long as that it was sent (O-55)."""
 
+_MAY_BE_OVER = (sa.exc.SQLAlchemyError, OSError, WrongKeys, StoodStill)
+"""What is no single mail's fault, and may be over by itself; but `DataError` says that the database cannot hold it."""
 Readers = Mapping[str, Callable[[bytes], Said]]
 """Who reads what came in, by its source."""
 
@@ -68,6 +67,8 @@ class Inbox:
         waiting = self._waiting()
         for arrival in waiting:
             self._one(arrival, now)
+        if waiting:
+            self._make_room(now)
         return len(waiting)
 
     def sweep(self, now: dt.datetime) -> None:
@@ -78,8 +79,13 @@ class Inbox:
             cleared = sa.update(Bounce).where(is_quarantined, Bounce.at <= now - policy.QUARANTINE)
             session.execute(cleared.values(verdict=policy.Verdict.CLEARED.value))
             session.execute(sa.delete(Bounce).where(Bounce.at <= now - KEEP_BOUNCES))
-        if removed := purge(self.database, now):
+        self._make_room(now)
+        if removed := keeping.purge(self.database, now):
             log.info("what came in long ago is removed", count=removed)
+
+    def _make_room(self, now: dt.datetime) -> None:
+        if removed := keeping.make_room(self.database, now):
+            log.warning("what waited longest for a person is removed unread: too much waits", count=removed)
 
     def _waiting(self) -> list[Arrival]:
         query = sa.select(Arrival).where(Arrival.state == ArrivalState.WAITING).order_by(Arrival.id).limit(BATCH)
@@ -91,15 +97,16 @@ class Inbox:
             said = self._said(arrival)
             if isinstance(said, Ask):
                 said = self._answer(said, now)
-            self._settle(arrival.id, said, now)
-        except (sa.exc.SQLAlchemyError, OSError, WrongKeys, StoodStill):
-            raise
-        except Exception as error:  # noqa: BLE001 -- one that fails must not keep the others back.
+            self._settle(arrival, said, now)
+        except Exception as error:
+            if isinstance(error, _MAY_BE_OVER) and not isinstance(error, sa.exc.DataError):
+                raise
+            # One that fails must not keep the others back.
             # Where it happened and of what kind, and not its words: they may be those of the mail.
             where = traceback.extract_tb(error.__traceback__)[-1]
             fault = type(error).__name__
             log.error("what came in cannot be read", arrival=arrival.id, fault=fault, at=f"{where.name}:{where.lineno}")
-            self._settle(arrival.id, Unreadable(f"a fault of ours ({fault}); the log says where"), now)
+            self._settle(arrival, Unreadable(f"a fault of ours ({fault}); the log says where"), now)
 
     def _said(self, arrival: Arrival) -> Said:
         reader = self.readers.get(arrival.source)
@@ -121,36 +128,29 @@ class Inbox:
         if ask.joins and ask.newsletter:
             self.service.join(ask.newsletter, ask.address, now, BY_MAIL)
             return Ignored("somebody asked to subscribe")
-        index = self.vault.blind_index(address.identity)
         with self.database.write() as session:
-            person = session.scalar(sa.select(Subscriber.id).where(Subscriber.blind_index == index))
+            person = number_of(session, self.vault, address)
             if person is not None:
                 leave(session, person, now, newsletter=ask.newsletter)
         return Ignored("somebody asked to leave")
 
-    def _settle(self, arrival_id: int, said: list[Notice] | Ignored | Unreadable, now: dt.datetime) -> None:
+    def _settle(self, came: Arrival, said: list[Notice] | Ignored | Unreadable, now: dt.datetime) -> None:
         """Carry out what was said and close the arrival, in one transaction: after a crash it is all or nothing."""
-        mine = sa.select(Arrival).where(Arrival.id == arrival_id, Arrival.state == ArrivalState.WAITING)
+        shortened = arrivals.beginning(self.vault, came, keeping.FIRST) if isinstance(said, Unreadable) else None
+        mine = sa.select(Arrival).where(Arrival.id == came.id, Arrival.state == ArrivalState.WAITING)
         with self.database.write() as session:
             arrival = session.scalar(mine.with_for_update())
             if arrival is None:
                 return
-            if isinstance(said, list):
-                outcome = self._apply(session, said, now)
-                arrivals.finish(arrival, outcome, now)
+            if isinstance(said, Unreadable):
+                arrivals.keep(arrival, said.why, now, shortened)
             else:
-                arrivals.settle(arrival, said, now)
+                outcome = said.why if isinstance(said, Ignored) else self._apply(session, said, now)
+                arrivals.finish(arrival, outcome, now)
 
     def _apply(self, session: Session, notices: list[Notice], now: dt.datetime) -> str:
         outcomes = [_outcome(notice, self.applier.apply(session, notice, now)) for notice in notices]
         return "; ".join(outcomes[:5]) + (f"; and {len(outcomes) - 5} more" if len(outcomes) > 5 else "")  # noqa: PLR2004
-
-
-def purge(database: Database, now: dt.datetime) -> int:
-    """Delete what came in long ago and is done or was kept (O-55); what nobody has read yet stays. Returns how many."""
-    old = (Arrival.state != ArrivalState.WAITING, Arrival.arrived_at <= now - KEEP)
-    with database.write() as session:
-        return cast("sa.CursorResult[Any]", session.execute(sa.delete(Arrival).where(*old))).rowcount
 
 
 def _outcome(notice: Notice, done: str) -> str:

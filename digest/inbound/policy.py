@@ -16,7 +16,7 @@ SOFT_SPAN = dt.timedelta(days=14)
 DISABLED_ISSUES = 2
 """A mailbox that is said to be disabled may only get too much: it has to be said of two issues in a row (S-22)."""
 SPIKE = 10
-"""Hard bounces of one domain within `SPIKE_SPAN` from which they may be the domain's mistake and not the mailboxes'."""
+"""Hard bounces of issues at one domain in `SPIKE_SPAN` that may be the domain's mistake and not the mailboxes'."""
 SPIKE_SPAN = dt.timedelta(hours=24)
 SPIKE_SHARE = 20
 """With a provider whose copies can be counted it is a spike only where one in so many came back (S-24: 5 %)."""
@@ -51,7 +51,7 @@ class Known:
     tried: Sequence[Tried] = ()
     """The issues of that newsletter that went to this reader, newest first, this one included."""
     is_spike: bool = False
-    """Whether many mailboxes of the same domain bounced in the same hours."""
+    """Whether many readers' mailboxes of the same domain bounced in the same hours."""
     was_quarantined: bool = False
     """Whether an earlier issue's hard bounce of this reader was quarantined."""
 

@@ -7,21 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from digest.inbound import mime
-from digest.inbound.authentication import is_authentic, sender_of
+from digest.inbound.authentication import is_authentic, is_signed_within, sender_of
 from digest.inbound.automatic import is_automatic
 from digest.inbound.complaints import is_feedback, read_complaint
+from digest.inbound.mailboxes import JOINING, LEAVING
 from digest.inbound.mime import Part
 from digest.inbound.notice import ByDelivery, BySubscription, Ignored, Notice, Sign, Unreadable
 from digest.inbound.posted import Posted
 from digest.inbound.reports import is_report, read_bounce
 from digest.inbound.status import Meaning
-from digest.mail.verp import LEAVE, is_return_path, read_return_path
+from digest.mail.verp import is_return_path, read_return_path
 from digest.settings import Newsletter
 from subscribers.tokens import Purpose, read_subscription_token
 
-SUBSCRIBE = "subscribe"
-_LEAVING = frozenset({LEAVE, "unsubscribe", "signoff", "stop"})
-_JOINING = frozenset({SUBSCRIBE, "join"})
 _POLITE = frozenset({"me", "please", "all"})
 _TOKEN = re.compile(r"\bunsubscribe\s+([A-Za-z0-9_-]{43})(?![A-Za-z0-9_-])", re.IGNORECASE)
 _REPLY = re.compile(r"^(?:\s*(?:re|fwd?|aw|wg|sv|vs|r|ответ)\s*:)+", re.IGNORECASE)
@@ -48,6 +46,8 @@ class Reader:
     """The key of links and return paths."""
     newsletters: Mapping[str, Newsletter]
     authserv_id: str | None = None
+    feedback_domains: tuple[str, ...] = ()
+    """Who may complain for readers."""
 
     def read(self, posted: Posted) -> Said:
         """What a mail wants."""
@@ -63,8 +63,16 @@ class Reader:
     def _complaint(self, mail: Part) -> Said:
         if not is_authentic(mail.fields, self.authserv_id):
             return Unreadable("a complaint that nobody vouches for, or [inbound] authserv_id is not set")
-        who = read_complaint(mail, self.key)
-        return who if isinstance(who, Ignored | Unreadable) else [Notice(Sign.COMPLAINT, who, reason="complaint")]
+        if not is_signed_within(mail.fields, self.authserv_id, self.feedback_domains):
+            return Unreadable("a complaint of somebody who is not in [inbound] feedback_domains: anybody may write one")
+        match read_complaint(mail, self.key):
+            case ByDelivery() as copy:
+                return [Notice(Sign.COMPLAINT, copy, reason="complaint")]
+            case BySubscription() as link:
+                # Whoever was forwarded an issue has its link, and may do no more with it than the link itself does.
+                return [Notice(Sign.LEAVE, link, reason="complaint")]
+            case said:
+                return said
 
     def _bounce(self, mail: Part, posted: Posted) -> Said:
         delivery = read_return_path(self.key, posted.recipient)
@@ -103,15 +111,15 @@ class Reader:
         """
         local = recipient.rpartition("@")[0].lower()
         words = _words(subject) or _words(_first_line(mail))
-        if local in _LEAVING | _JOINING:
+        if local in LEAVING | JOINING:
             words = [local, *words]
         elif not self._is_command(words):
             return None
         box = local if local in self.newsletters else self._sent_from(recipient)
-        return words[0] in _JOINING, box or next((word for word in words if word in self.newsletters), "")
+        return words[0] in JOINING, box or next((word for word in words if word in self.newsletters), "")
 
     def _is_command(self, words: list[str]) -> bool:
-        return words[:1] != [] and words[0] in _LEAVING | _JOINING and {*words[1:]} <= {*self.newsletters, *_POLITE}
+        return words[:1] != [] and words[0] in LEAVING | JOINING and {*words[1:]} <= {*self.newsletters, *_POLITE}
 
     def _sent_from(self, recipient: str) -> str:
         """The newsletter whose sender is written to, where it is one's alone."""

@@ -78,7 +78,8 @@ def _mildest(found: list[Meaning], *, is_partial: bool) -> Meaning:
 def _by_vendor(mail: Part, raw: bytes) -> Meaning | Ignored | None:
     """What the library recognises; how grave it is our own table says, since the library calls everything permanent."""
     beginning = raw[:LOOKED_AT]
-    if beginning.lower().count(b"content-type:") > MANY_PARTS:
+    # A part begins with a line of dashes, and needs no type.
+    if beginning.lower().count(b"content-type:") > MANY_PARTS or beginning.count(b"\n--") > 2 * MANY_PARTS:
         return None
     try:
         temporary, permanent = all_failures(message_from_bytes(beginning))

@@ -7,7 +7,6 @@ refused is not parsed further, and nothing of it is logged but why.
 from __future__ import annotations
 
 import hmac
-import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -76,13 +75,17 @@ class HookDoor:
             return verdict
         if verdict.confirm and isinstance(failed := self._fetch(verdict.confirm), Failed):
             return Refused(503, f"the topic could not be confirmed: {failed.reason}")
-        pairs = [(octets(one.key) or secrets.token_bytes(32), one.raw) for one in verdict.events]
+        pairs = [(octets(one.key) or self._name(one.raw), one.raw) for one in verdict.events]
         try:
             if pairs:
                 take_in_all(self._parts.database, self._parts.vault, provider, pairs, self._parts.clock())
         except SQLAlchemyError as error:
             return Refused(503, f"the database did not take it ({type(error).__name__})")
         return verdict
+
+    def _name(self, raw: bytes) -> bytes:
+        """What an event is known by that its provider gives no name: keyed, since it may be little but an address."""
+        return hmac.digest(self._parts.keys.token, b"event without a name\0" + raw, "sha256")
 
     def _verify(self, provider: str, raw: bytes, headers: dict[str, str], client: str | None) -> Passed | Refused:
         now = self._parts.clock()

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -40,7 +41,6 @@ MOST_REASONS = 40
 """Kinds of bad rows that are told apart."""
 NO_EVIDENCE = "nothing shows that they agreed; say where the consent comes from with --evidence"
 _LONGEST_EVIDENCE = 2000
-_JSON = json.JSONEncoder(ensure_ascii=False)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,4}")
 
 
@@ -205,13 +205,14 @@ class Bringing:
         if entry.own and (own := _kept_evidence(entry.own["evidence"])):
             return own
         found = {
-            "from": self.system,
-            "asked": entry.asked_at and entry.asked_at.isoformat(),
-            "confirmed": entry.confirmed_at and entry.confirmed_at.isoformat(),
-            "source": entry.source,
-            "said": self._request.evidence,
+            "from": self.system and _quoted(self.system),
+            "asked": _stated(entry.asked_at),
+            "confirmed": _stated(entry.confirmed_at),
+            "source": entry.source and _quoted(entry.source),
+            "said": self._request.evidence and _quoted(self._request.evidence),
         }
-        return _JSON.encode({name: value for name, value in found.items() if value})
+        pairs = (f'"{name}": {value}' for name, value in found.items() if value)
+        return f"{{{', '.join(pairs)}}}"
 
     def _settle(self, batch: Sequence[Person | _Bad], rejects: Rejects | None) -> None:
         """Decide on a batch, do it where it is to be done, and count it."""
@@ -292,6 +293,16 @@ _WEIGHTS = {
     for fate in fates
 }
 """Of two rows about one person the heavier counts: whoever has left one list of two has left."""
+
+
+@lru_cache
+def _quoted(text: str) -> str:
+    """A text in JSON. Those of a list are few, and the encoder takes its time with each row."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _stated(instant: dt.datetime | None) -> str:
+    return f'"{instant.isoformat()}"' if instant else ""
 
 
 def _by_the_file(person: Person) -> Fate:

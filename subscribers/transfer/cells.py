@@ -13,6 +13,7 @@ _ESCAPED = re.compile(f"(?:^'(?='*[{_BEGINNINGS}\t\r\n])|(?<=[;,|\t\r\n])'(?='*[
 _LOOSE = re.compile(
     r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.\d+)?(?: ?([+-]\d\d):?(\d\d)| ?Z| UTC)?(?: [A-Z]{1,5})?"
 )
+_COMMON = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d", re.ASCII)
 _EARLIEST = dt.datetime(1990, 1, 1, tzinfo=dt.UTC)
 _YES = frozenset({"1", "true", "yes", "y", "t"})
 
@@ -22,7 +23,8 @@ def read_instant(text: str, now: dt.datetime) -> dt.datetime | None:
     if not text:
         return None
     try:
-        found = dt.datetime.fromisoformat(text)
+        # As most write it: to be told at once that it is UTC takes a tenth of the time of being told afterwards.
+        found = dt.datetime.fromisoformat(f"{text}+00:00" if _COMMON.fullmatch(text) else text)
     except ValueError:
         if not (match := _LOOSE.fullmatch(text)):
             return None

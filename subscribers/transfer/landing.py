@@ -16,7 +16,7 @@ from subscribers.db import Database, lock_names
 from subscribers.lifecycle import IMPORT, OWN_METHODS, Event, Format, State, entered
 from subscribers.models import Subscriber, Subscription, Suppression
 from subscribers.suppression import LEFT_ELSEWHERE, add_suppression, end
-from subscribers.transfer.bulk import BulkInsert
+from subscribers.transfer.bulk import BulkInsert, Lookup
 from subscribers.transfer.plan import ENDED, REASONS, Fate, Here, decide
 from subscribers.transfer.systems import Standing
 from subscribers.vault import check_standing
@@ -80,10 +80,14 @@ class Landing:
         dialect = database.engine.dialect
         self._add_people = BulkInsert(
             _PEOPLE,
-            ("id", "public_id", "address_sealed", "blind_index", "suppression_hash", "created_at"),
+            ("id", "public_id", "address_sealed", "blind_index", "suppression_hash"),
             dialect,
+            always=("created_at",),
         )
-        self._add_ties = BulkInsert(_TIES, _TIE_COLUMNS, dialect)
+        self._add_ties = BulkInsert(_TIES, _TIE_COLUMNS, dialect, always=("newsletter", "state", "method"))
+        columns = ("id", "blind_index", "suppression_hash")
+        self._find_people = Lookup(_PEOPLE, columns, ("blind_index", "suppression_hash"), dialect)
+        self._find_suppressions = Lookup(_NEVER, ("address_hash", "reason"), ("address_hash",), dialect)
         self._add_suppressions = BulkInsert(_NEVER, ("address_hash", "mailbox_hash", "reason", "month"), dialect)
 
     def survey(self, people: Sequence[Person]) -> Fates:
@@ -119,17 +123,13 @@ class Landing:
 
     def _suppressed(self, session: Session, people: Sequence[Person]) -> dict[bytes, str]:
         hashes = [one.suppression_hash for one in people]
-        query = sa.select(Suppression.address_hash, Suppression.reason).where(Suppression.address_hash.in_(hashes))
-        return {row.address_hash: row.reason for row in session.execute(query)}
+        return {row.address_hash: row.reason for row in self._find_suppressions(session.connection(), hashes)}
 
     def _here(self, session: Session, people: Sequence[Person]) -> dict[bytes, Here]:
         """Whom of them we know; their rows are held until the transaction ends."""
         # While the index key is being changed, a row may have the other key's index; its suppression hash stays.
         names = {one.suppression_hash: one.blind_index for one in people}
-        is_one = sa.or_(Subscriber.blind_index.in_(names.values()), Subscriber.suppression_hash.in_(names))
-        columns = (Subscriber.id, Subscriber.blind_index, Subscriber.suppression_hash)
-        query = sa.select(*columns).where(is_one).order_by(Subscriber.id).with_for_update()
-        found_ones = session.execute(query)
+        found_ones = self._find_people(session.connection(), list(names.values()), list(names), hold_by="id")
         known = {row.id: names.get(row.suppression_hash or b"", row.blind_index) for row in found_ones}
         if not known:
             return {}
@@ -172,12 +172,12 @@ class Landing:
         numbers = self._numbers(session, len(unknown))
         ids = {one.blind_index: number for one, number in zip(unknown, numbers, strict=True)}
         rows = (
-            (ids[one.blind_index], one.public_id, one.sealed, one.blind_index, one.suppression_hash, now)
-            for one in unknown
+            (ids[one.blind_index], one.public_id, one.sealed, one.blind_index, one.suppression_hash) for one in unknown
         )
         connection = session.connection()
-        self._add_people(connection, rows)
-        self._add_ties(connection, self._ties(people, lambda blind: ids.get(blind) or here[blind].subscriber_id))
+        self._add_people(connection, rows, created_at=now)
+        ties = self._ties(people, lambda blind: ids.get(blind) or here[blind].subscriber_id)
+        self._add_ties(connection, ties, newsletter=self._newsletter, state=State.CONFIRMED, method=IMPORT)
 
     def _ties(self, people: Sequence[Person], number_of: Callable[[bytes], int]) -> Iterator[tuple[object, ...]]:
         random = secrets.token_bytes(16 * len(people))
@@ -185,12 +185,9 @@ class Landing:
             yield (
                 random[16 * place : 16 * place + 16],
                 number_of(one.blind_index),
-                self._newsletter,
-                State.CONFIRMED,
                 one.language,
                 one.asked_at,
                 one.confirmed_at,
-                IMPORT,
                 one.evidence,
                 one.format,
                 one.is_neutral,
@@ -256,12 +253,9 @@ class Landing:
 _TIE_COLUMNS = (
     "public_id",
     "subscriber_id",
-    "newsletter",
-    "state",
     "language",
     "requested_at",
     "confirmed_at",
-    "method",
     "evidence",
     "format",
     "is_neutral",

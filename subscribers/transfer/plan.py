@@ -19,6 +19,9 @@ REASONS = {Standing.LEFT: LEFT_ELSEWHERE, Standing.BOUNCED: BOUNCE, Standing.COM
 class Fate(enum.Enum):
     """What becomes of a row; its value is the line of the table that the operator reads."""
 
+    # They are counted for every row, and an enumeration's own hash is a function of Python's.
+    __hash__ = object.__hash__
+
     NEW = "new readers"
     WAITED = "asked here already, not confirmed: confirmed by this list"
     ALREADY = "subscribed here already: nothing changes"

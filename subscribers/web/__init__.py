@@ -22,7 +22,7 @@ from subscribers.web.leave import leave_routes
 from subscribers.web.manage import manage_routes
 from subscribers.web.mine import mine_routes
 from subscribers.web.never import never_routes
-from subscribers.web.site import HEADERS, Clock, Site, note_wish
+from subscribers.web.site import HEADERS, Clock, Site, note_visitor
 
 __all__ = ["HEADERS", "Clock", "public_routes"]
 
@@ -43,4 +43,4 @@ def public_routes(
     handlers = [handler for kind in kinds for handler in kind(site)]
     # In a router and with one path each: Litestar 2 registers a handler anew with every further handler or path beside
     # it, and one that runs in threads is broken by that (see its pull request 4738). A router is registered once.
-    return [Router("/", route_handlers=handlers, before_request=note_wish), *api_routes(site)]
+    return [Router("/", route_handlers=handlers, before_request=note_visitor), *api_routes(site)]

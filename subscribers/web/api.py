@@ -257,7 +257,8 @@ def _taker(site: Site, speaker: _Speaker) -> Callable[[Request[Any, Any, Any], W
         if isinstance(address, BadAddress):
             return speaker.problem(request, 422, address.reason)
         now = site.clock()
-        match site.guard.judge(Knock(network_of(request), address.domain, wanted.altcha), now):
+        # A program reads no page and has no stamp: without a proof it shares the reserve, like a form elsewhere.
+        match site.guard.judge(Knock(network_of(request), address.domain, wanted.altcha, is_ours=False), now):
             case Verdict.REST:
                 return speaker.problem(request, 503, "Far more requests have come in than readers send.")
             case Verdict.ASK:

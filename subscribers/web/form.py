@@ -14,7 +14,7 @@ from subscribers.budgets import Pressure
 from subscribers.forms import BadAddress, parse_address
 from subscribers.guard import Knock, Verdict
 from subscribers.languages import mark
-from subscribers.tokens import read_fill_stamp
+from subscribers.tokens import Filled, read_fill_stamp
 from subscribers.web.site import ON_BEAT, READING, Answer, Site, fields_of, network_of
 
 QUICKEST = dt.timedelta(seconds=1)
@@ -32,12 +32,12 @@ def form_routes(site: Site) -> list[HTTPRouteHandler]:
     """`/` and `/subscribe`."""
 
     @route("/", **READING)
-    def show(request: Request[Any, Any, Any], newsletter: FromQuery[str] = "") -> Answer:
-        return site.form(chosen=newsletter, prefix=network_of(request))
+    def show(newsletter: FromQuery[str] = "") -> Answer:
+        return site.form(chosen=newsletter)
 
     @route("/subscribe", **READING)
-    def show_again(request: Request[Any, Any, Any]) -> Answer:
-        return site.form(prefix=network_of(request))
+    def show_again() -> Answer:
+        return site.form()
 
     @post("/subscribe", **ON_BEAT)
     async def subscribe(request: Request[Any, Any, Any], body: RawBody) -> Answer:
@@ -49,44 +49,35 @@ def form_routes(site: Site) -> list[HTTPRouteHandler]:
 
 def _answer(site: Site, fields: dict[str, str], network: str) -> Answer:
     chosen, typed = fields.get("newsletter", ""), fields.get("email", "")
-    again = partial(site.form, chosen=chosen, typed=typed, prefix=network)
-    if problem := _unusable(site, fields):
+    again = partial(site.form, chosen=chosen, typed=typed)
+    filled = read_fill_stamp(site.service.token_key, fields.get("filled", ""), network)
+    if problem := _unusable(site, fields, filled):
         return again(status=422, problem=problem)
     address = parse_address(typed)
     if isinstance(address, BadAddress):
         return again(status=422, problem=address.reason)
-    knock = Knock(network, address.domain, fields.get("altcha", ""), is_ours=_has_stamp(fields))
+    # A stamp that was handed out elsewhere is as good as none: one page could else send its visitors' browsers here.
+    is_ours = filled is not None and filled.is_here
+    knock = Knock(network, address.domain, fields.get("altcha", ""), is_ours=is_ours)
     match site.guard.judge(knock, site.clock()):
         case Verdict.REST:
             return again(status=503, at_least=Pressure.PAUSED)
         case Verdict.ASK:
             return again(status=429, problem=ONCE_MORE, at_least=Pressure.PROOF)
-    site.service.join(chosen, typed, site.clock(), is_meant=_is_by_hand(site, fields))
+    site.service.join(chosen, typed, site.clock(), is_meant=_is_by_hand(site, fields, filled))
     return site.page("public/look.html")
 
 
-def _unusable(site: Site, fields: dict[str, str]) -> str:
+def _unusable(site: Site, fields: dict[str, str], filled: Filled | None) -> str:
     """Why a form cannot be taken as it is, in a sentence for whoever sent it; empty when it can."""
     if fields.get("newsletter") not in site.service.newsletters:
         return mark("Please choose a newsletter.")
-    if not _has_stamp(fields):
-        return ""
-    handed_out = _handed_out(site, fields)
-    if handed_out is None or site.clock() - handed_out > STALEST:
+    # One that a newsroom has on a page of its own has no stamp (docs/form.md).
+    if fields.get("filled") and (filled is None or site.clock() - filled.at > STALEST):
         return mark("This page had been open for a long time. Please press the button once more.")
     return ""
 
 
-def _has_stamp(fields: dict[str, str]) -> bool:
-    """Whether the form says that it is ours. One that a newsroom has on a page of its own cannot (docs/form.md)."""
-    return bool(fields.get("filled"))
-
-
-def _handed_out(site: Site, fields: dict[str, str]) -> dt.datetime | None:
-    return read_fill_stamp(site.service.token_key, fields.get("filled", ""))
-
-
-def _is_by_hand(site: Site, fields: dict[str, str]) -> bool:
+def _is_by_hand(site: Site, fields: dict[str, str], filled: Filled | None) -> bool:
     """Whether a person sent the form. Programs fill in every field, and fast; they get the same answer (O-24)."""
-    handed_out = _handed_out(site, fields)
-    return not fields.get("website") and (handed_out is None or site.clock() - handed_out >= QUICKEST)
+    return not fields.get("website") and (filled is None or site.clock() - filled.at >= QUICKEST)

@@ -59,9 +59,10 @@ DOING: dict[str, Any] = {
 """What a handler is declared with that takes a form."""
 ON_BEAT: dict[str, Any] = {name: value for name, value in DOING.items() if name != "sync_to_thread"}
 """The same for one whose answer must not tell by its time what was done."""
-# Which language a visitor wants is asked by every page and concerns no handler, so it goes round them: each request has
-# a context of its own, which Litestar copies into the handler's thread.
+# Which language a visitor wants, and where they come from, is asked by every page and concerns hardly a handler, so it
+# goes round them: each request has a context of its own, which Litestar copies into the handler's thread.
 _WISHED: ContextVar[Wish] = ContextVar("wished")
+_NETWORK: ContextVar[str] = ContextVar("network")
 
 
 @dataclass(frozen=True)
@@ -91,16 +92,15 @@ class Site:
         chosen: str = "",
         typed: str = "",
         problem: str = "",
-        prefix: str = "",
         at_least: Pressure = Pressure.CALM,
     ) -> Answer:
         """A page with the sign-up form, `problem` said beside the field and what was typed still in it.
 
         `problem` is one of our own English sentences; the page says it in its language. Where the form is pressed for
-        visitors from that network, it has a challenge, or rests.
+        visitors from this one's network, it has a challenge, or rests.
         """
-        about, now = self.service.newsletters.get(chosen), self.clock()
-        pressure = max(at_least, self.guard.pressure(prefix, now))
+        about, now, network = self.service.newsletters.get(chosen), self.clock(), _NETWORK.get("")
+        pressure = max(at_least, self.guard.pressure(network, now))
         is_asked = Pressure.CALM < pressure < Pressure.PAUSED
         context: dict[str, object] = {
             "newsletters": list(self.service.newsletters.values()),
@@ -109,7 +109,7 @@ class Site:
             "chosen": about or self._frame(None).head,
             "typed": typed,
             "problem": problem and self.say(problem, about),
-            "filled": fill_stamp(self.service.token_key, now),
+            "filled": fill_stamp(self.service.token_key, now, network),
             "challenge": as_attribute(self.guard.challenge(pressure, now)) if is_asked else "",
             "is_resting": pressure is Pressure.PAUSED,
         }
@@ -142,9 +142,10 @@ class Site:
         return Response(html, status_code=status, media_type=MediaType.HTML, headers={**HEADERS, **https, **more})
 
 
-async def note_wish(request: Request[Any, Any, Any]) -> None:
-    """Before each handler of the readers' pages: remember what its request says of languages."""
+async def note_visitor(request: Request[Any, Any, Any]) -> None:
+    """Before each handler of the readers' pages: remember what its request says of languages, and whence it comes."""
     _WISHED.set(wish_of(request))
+    _NETWORK.set(network_of(request))
 
 
 def wish_of(request: Request[Any, Any, Any]) -> Wish:

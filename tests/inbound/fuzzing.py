@@ -31,6 +31,13 @@ TOKENS = (
     b"a" * 5000,
     b"From: (((<@@@\r\n",
     b"filename*0*=utf-8''%ff%fe; filename*1=x",
+    b"Authentication-Results: mx.example.org; dkim=pass header.d=reader.example\r\n",
+    b'Authentication-Results: mx.example.org; spf=pass smtp.mailfrom="a; dmarc=pass"@x.example\r\n',
+    b'"',
+    b"\\",
+    b'\\"' * 300,
+    b'"(" ' * 300,
+    b'reason="; dmarc=pass header.from=reader.example; "',
 )
 
 

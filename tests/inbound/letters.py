@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 BOUNCES = "bounces.example.org"
+FEEDBACK = ("arf.mail.provider.example",)
+"""Who may complain for readers."""
 
 
 def mail(head: str, body: str) -> bytes:
@@ -230,14 +232,22 @@ Content-Type: text/plain; charset=utf-8
 )
 
 
+QUOTED = (
+    'mx.example.org; spf=pass (a "comment) smtp.mailfrom="a \\"(b\\"; dmarc=pass"@stranger.example;'
+    ' dkim=fail reason="no (key; \\\\" header.d=stranger.example; dmarc=none (p=none) header.from=stranger.example'
+)
+"""What a mail server wrote of a stranger's mail, with quoted strings that hold whatever the stranger liked."""
+
+
 def complaint(
     who: str,
     *,
     kind: str = "abuse",
     results: str = "mx.example.org; dkim=pass header.d=arf.mail.provider.example",
     report: str = "",
+    path: str = "",
 ) -> bytes:
-    """A complaint in the form of RFC 5965; `who` is the List-Unsubscribe of the returned issue."""
+    """A complaint in the form of RFC 5965; `who` is the returned issue's List-Unsubscribe, `path` its envelope's."""
     return mail(
         f"""\
 Return-Path: <feedback@arf.mail.provider.example>
@@ -266,7 +276,7 @@ Version: 1
 --arf-1
 Content-Type: message/rfc822
 
-{returned(who)}
+{returned(who, f"<{path}>")}
 text
 --arf-1--
 """,

@@ -21,7 +21,7 @@ from tests.inbound.letters import BOUNCES
 
 KEY = b"k" * 32
 PATH = f"b.{verp_token(KEY, bytes(16))}@{BOUNCES}"
-READER = Reader(KEY, {"watchdog": newsletter()}, "mx.example.org")
+READER = Reader(KEY, {"watchdog": newsletter()}, "mx.example.org", letters.FEEDBACK)
 SLOWEST = 0.1
 """Seconds of this process's own time that one mail may take (N-15)."""
 SEEDS = (
@@ -35,6 +35,8 @@ SEEDS = (
     letters.AWAY,
     letters.complaint("<https://digest.example.org/u/x>"),
     letters.note("unsubscribe"),
+    letters.note("subscribe", results=letters.QUOTED),
+    letters.complaint("<https://digest.example.org/u/x>", results=letters.QUOTED),
 )
 
 
@@ -76,6 +78,10 @@ SHAPES: dict[str, Callable[[], bytes]] = {
     "one long line": lambda: b"From: " + b"a" * 200_000,
     "folded for ever": lambda: b"Subject: x" + b"\r\n x" * 60_000,
     "brackets": lambda: b"Authentication-Results: " + b"(" * 100_000 + b")" * 100_000 + b"\r\n\r\n",
+    "quotes and brackets": lambda: b"Authentication-Results: mx.example.org; " + b'"(" (") ' * 30_000 + b"\r\n\r\n",
+    "escaped quotes": lambda: b'Authentication-Results: mx.example.org; x="' + b'\\"' * 60_000 + b"\r\n\r\n",
+    "quotes left open": lambda: b'Authentication-Results: mx.example.org; x="\r\n' * 5_000,
+    "many properties": lambda: b"Authentication-Results: mx.example.org; dkim=pass" + b" header.d=x" * 9_000,
     "many fields": lambda: b"Received: x\r\n" * 18_000,
     "many results": lambda: b"Authentication-Results: mx.example.org; dkim=pass\r\n" * 5_000,
     "quotes": lambda: b'Content-Type: multipart/mixed; boundary="' + b"a" * 100_000 + b'"\r\n\r\n',

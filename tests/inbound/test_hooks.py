@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -251,6 +252,19 @@ def test_several_events_of_one_request_are_kept_each_and_repeats_are_not(site: S
     tell(2, 3)
     assert len(site.arrivals()) == 3
     assert {notice.sign for notice in site.notices()} == {Sign.COMPLAINT}
+
+
+def test_what_has_no_name_is_kept_once_however_often_its_request_is_sent(site: Site) -> None:
+    unnamed = [{"event": "spamreport", "email": READER}, {"event": "spamreport", "email": "other@example.org"}]
+    raw = json.dumps(unnamed).encode()
+    broken = b"[{"
+    for octets in (raw, raw, broken, broken):
+        assert site.tell("sendgrid", octets, providers.signed_by_sendgrid(octets)).status_code == 200
+    found = site.arrivals()
+    assert len(found) == 3
+    # It may be little but an address, and must not be found by guessing addresses.
+    guessed = hashlib.sha256(b"sendgrid\0" + json.dumps(unnamed[0]).encode()).digest()
+    assert guessed not in [one.key for one in found]
 
 
 def test_opens_and_clicks_leave_no_trace(site: Site) -> None:

@@ -12,7 +12,8 @@ from sqlalchemy.orm import undefer
 
 from digest.inbound import policy
 from digest.inbound.arrivals import take_in
-from digest.inbound.inbox import KEEP, Inbox
+from digest.inbound.inbox import Inbox
+from digest.inbound.keeping import KEEP
 from digest.inbound.notice import ByAddress, Notice, Sign
 from digest.inbound.posted import Posted, post, unpacked
 from digest.inbound.reading import Reader
@@ -44,7 +45,7 @@ class Room:
 
     def __post_init__(self) -> None:
         self.house = House(self.database)
-        reader = Reader(keys().token, {"watchdog": self.house.newsletter}, "mx.example.org")
+        reader = Reader(keys().token, {"watchdog": self.house.newsletter}, "mx.example.org", letters.FEEDBACK)
         readers = {
             "mail": lambda raw: reader.read(unpacked(raw)),
             "ses": lambda raw: [Notice(Sign.HARD, ByAddress(raw.decode()), "5.1.1", "user-unknown")],
@@ -203,15 +204,31 @@ def test_who_left_by_themselves_stays_gone_when_a_crowd_is_taken_back(room: Room
     assert room.states() == [State.LEFT] + [State.CONFIRMED] * (policy.SPIKE - 1)
 
 
-def test_who_never_confirmed_is_not_confirmed_when_a_crowd_is_taken_back(room: Room) -> None:
+def test_addresses_that_somebody_made_up_are_no_crowd(room: Room) -> None:
+    room.house.readers(1)
+    room.comes(GONE, *room.issue(0))
     for number in range(policy.SPIKE):
-        room.house.service.join("watchdog", f"new-{number}@readers.example", NOW)
+        room.house.service.join("watchdog", f"new-{number}@readers.example", room.house.now)
+    with room.database.write() as session:
+        refused = {"state": DeliveryState.REJECTED, "settled_at": NOW, "scope": "recipient", "reply": "550 5.1.1 no"}
+        session.execute(sa.update(Delivery).where(Delivery.letter == "confirm").values(refused))
+    room.inbox.step(room.house.now + dt.timedelta(minutes=2))
+    assert set(room.verdicts()) == {"suppressed"}
+    assert set(room.states()) == {State.LEFT}
+    assert set(room.reasons()) == {"bounce"}
+
+
+def test_a_true_crowd_takes_back_no_letter_that_came_back(room: Room) -> None:
+    room.house.service.join("watchdog", "new@readers.example", NOW)
     with room.database.write() as session:
         refused = {"state": DeliveryState.REJECTED, "settled_at": NOW, "scope": "recipient", "reply": "550 5.1.1 no"}
         session.execute(sa.update(Delivery).values(refused))
     room.inbox.step(NOW)
-    assert set(room.verdicts()) == {"quarantined"}
-    assert sorted(room.states()) == [State.LEFT] * (policy.SPIKE - 1) + [State.PENDING]
+    room.house.readers(policy.SPIKE)
+    room.comes(GONE, *room.issue(0), days=0.01)
+    assert sorted(room.verdicts()) == ["quarantined"] * policy.SPIKE + ["suppressed"]
+    assert room.reasons() == ["bounce"]
+    assert room.states() == [State.LEFT] + [State.CONFIRMED] * policy.SPIKE
 
 
 def test_what_the_relay_refused_counts_like_a_bounce(room: Room) -> None:
@@ -255,12 +272,31 @@ def test_a_letter_to_a_mailbox_that_does_not_exist_counts_too(room: Room) -> Non
 
 def test_a_complaint_ends_it_at_once(room: Room) -> None:
     room.house.readers(1)
-    room.issue(0)
-    with room.database.read() as session:
-        public_id = session.scalars(sa.select(Subscription.public_id)).one()
-    room.comes(letters.complaint(f"<{room.house.links.leave(public_id)}>"), f"feedback@{BOUNCES}")
+    (path,) = room.issue(0)
+    room.comes(letters.complaint("<https://elsewhere.example/>", path=path), f"feedback@{BOUNCES}")
     assert room.states() == [State.LEFT]
     assert room.reasons() == ["complaint"]
+
+
+def test_a_link_that_was_forwarded_ends_one_subscription_and_bars_nobody(room: Room) -> None:
+    (address,) = room.house.readers(1)
+    room.issue(0)
+    with room.database.read() as session:
+        link = f"<{room.house.links.leave(session.scalars(sa.select(Subscription.public_id)).one())}>"
+    stranger = letters.complaint(link, results="mx.example.org; dkim=pass header.d=stranger.example; dmarc=pass")
+    stranger = stranger.replace(b"feedback@arf.mail.provider.example", b"anybody@stranger.example")
+    room.comes(stranger, f"feedback@{BOUNCES}", sender="anybody@stranger.example")
+    assert room.states() == [State.CONFIRMED]
+    assert [one.state for one in room.arrivals()] == [ArrivalState.KEPT]
+
+    for number in (1, 2):
+        again = letters.complaint(link).replace(b"arf-1", f"arf-{number}".encode())
+        room.comes(again, f"feedback@{BOUNCES}")
+        assert (room.states(), room.reasons()) == ([State.LEFT], [])
+        room.house.service.join("watchdog", address, room.house.now)
+        room.house.service.confirm(room.token(), room.house.now)
+        assert room.states() == [State.CONFIRMED]
+        room.house.now += WEEK
 
 
 def test_a_mail_with_the_token_leaves(room: Room) -> None:
@@ -290,6 +326,18 @@ def test_a_mail_from_the_readers_own_address_leaves_and_comes_back(room: Room) -
     assert room.states() == [State.PENDING, State.CONFIRMED]
     assert room.house.service.confirm(room.token(), NOW) is Outcome.DONE
     assert room.states() == [State.CONFIRMED] * 2
+
+
+def test_who_is_told_of_by_their_address_is_found_while_the_index_key_is_rotated(room: Room) -> None:
+    room.house.readers(2)
+    # The worker has the new keys already, and the rows have the old blind index still (E-06).
+    vault = Vault(room.database, keys().rotated(NOW))
+    room.inbox = Inbox(room.database, vault, room.house.service, room.inbox.readers)
+    room.comes(ask("unsubscribe"), f"leave@{BOUNCES}", sender="reader-1@readers.example")
+    take_in(room.database, vault, "ses", b"1", b"reader-2@readers.example", NOW)
+    room.inbox.step(NOW)
+    assert room.states() == [State.LEFT] * 2
+    assert room.reasons() == ["bounce"]
 
 
 def test_an_answer_of_a_program_to_the_command_mailbox_brings_no_mail(room: Room) -> None:

@@ -21,7 +21,7 @@ DELIVERY = bytes(range(16))
 SUBSCRIPTION = bytes(range(16, 32))
 TOKEN = Links(BASE_URL, KEY).leave_token(SUBSCRIPTION)
 PATH = f"b.{verp_token(KEY, DELIVERY)}@{BOUNCES}"
-READER = Reader(KEY, {"watchdog": newsletter()}, "mx.example.org")
+READER = Reader(KEY, {"watchdog": newsletter()}, "mx.example.org", letters.FEEDBACK)
 
 
 def read(octets: bytes, recipient: str = PATH, sender: str | None = "", reader: Reader = READER) -> Said:
@@ -135,7 +135,8 @@ LINK = f"<https://digest.example.org/u/{TOKEN}>,\n <mailto:leave@{BOUNCES}?subje
 
 def test_a_complaint_is_its_readers_by_the_link_in_what_is_returned() -> None:
     said = read(letters.complaint(LINK), f"feedback@{BOUNCES}", "feedback@arf.mail.provider.example")
-    assert said == [Notice(Sign.COMPLAINT, BySubscription(SUBSCRIPTION), reason="complaint")]
+    # It does what the link does: whoever was forwarded an issue has the link.
+    assert said == [Notice(Sign.LEAVE, BySubscription(SUBSCRIPTION), reason="complaint")]
 
 
 def test_a_complaint_is_its_readers_by_the_return_path() -> None:
@@ -143,20 +144,37 @@ def test_a_complaint_is_its_readers_by_the_return_path() -> None:
     assert read(octets, f"feedback@{BOUNCES}") == [Notice(Sign.COMPLAINT, ByDelivery(DELIVERY), reason="complaint")]
 
 
+BY_PATH = {"who": "<https://elsewhere.example/>", "path": PATH}
+ARF = "arf.mail.provider.example"
+
+
 @pytest.mark.parametrize(
-    "results",
+    ("results", "who"),
     [
-        "mx.elsewhere.example; dkim=pass header.d=arf.mail.provider.example",
-        "mx.example.org; dkim=fail header.d=arf.mail.provider.example",
-        "mx.example.org; dkim=pass header.d=attacker.example",
-        "mx.example.org; spf=pass smtp.mailfrom=arf.mail.provider.example",
-        "mx.example.org; none",
-        "mx.example.org (dkim=pass header.d=arf.mail.provider.example); none",
-        "mx.example.org; dkim=pass header.d=arf.mail.provider.example; dmarc=fail header.from=provider.example",
+        (f"mx.elsewhere.example; dkim=pass header.d={ARF}", ARF),
+        (f"mx.example.org; dkim=fail header.d={ARF}", ARF),
+        ("mx.example.org; dkim=pass header.d=attacker.example", ARF),
+        (f"mx.example.org; spf=pass smtp.mailfrom={ARF}", ARF),
+        ("mx.example.org; none", ARF),
+        (f"mx.example.org (dkim=pass header.d={ARF}); none", ARF),
+        (f"mx.example.org; dkim=pass header.d={ARF}; dmarc=fail header.from=provider.example", ARF),
+        # Whoever has a mailbox somewhere is authentic, and no feedback loop.
+        ("mx.example.org; dkim=pass header.d=attacker.example; dmarc=pass", "attacker.example"),
+        ("mx.example.org; dkim=pass header.d=provider.example; dmarc=pass", "provider.example"),
+        ("mx.example.org; dkim=pass header.d=provider.example; dmarc=pass", ARF),
+        (f"mx.example.org; dkim=pass header.d=x{ARF}", f"x{ARF}"),
+        (f"mx.example.org; dmarc=pass header.from={ARF}", ARF),
     ],
 )
-def test_a_complaint_that_nobody_vouches_for_changes_nothing(results: str) -> None:
-    assert isinstance(read(letters.complaint(LINK, results=results), f"feedback@{BOUNCES}"), Unreadable)
+def test_a_complaint_that_nobody_vouches_for_changes_nothing(results: str, who: str) -> None:
+    octets = letters.complaint(**BY_PATH, results=results).replace(f"@{ARF}".encode(), f"@{who}".encode())
+    assert isinstance(read(octets, f"feedback@{BOUNCES}"), Unreadable)
+
+
+def test_a_complaint_is_taken_from_a_part_of_a_feedback_domain_too() -> None:
+    octets = letters.complaint(**BY_PATH, results=f"mx.example.org; dkim=pass header.d=eu.{ARF}")
+    octets = octets.replace(f"@{ARF}".encode(), f"@eu.{ARF}".encode())
+    assert read(octets, f"feedback@{BOUNCES}") == [Notice(Sign.COMPLAINT, ByDelivery(DELIVERY), reason="complaint")]
 
 
 def test_a_result_that_came_with_the_mail_is_not_ours() -> None:

@@ -104,12 +104,9 @@ class Readers(RuleBasedStateMachine):
 
     @rule(name=PEOPLE)
     def complain(self, name: str) -> None:
-        if name in self.paths and (theirs := self.subscription(name)):
-            link = f"<{self.room.house.links.leave(theirs.public_id)}>"
-            self.paths.pop(name)
-            self.room.comes(
-                letters.complaint(link).replace(b"arf-1", f"arf-{self.week}-{name}".encode()), "x@y.example"
-            )
+        if path := self.paths.pop(name, None):
+            octets = letters.complaint("<https://elsewhere.example/>", path=path)
+            self.room.comes(octets.replace(b"arf-1", f"arf-{self.week}-{name}".encode()), f"feedback@{BOUNCES}")
             self.said_no.add(name)
 
     @rule(name=PEOPLE)

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from digest.cli import app
 from digest.configuration import BadSettings, parse
+from digest.inbound import keeping
 from digest.mail.headers import issue_headers
 from digest.mail.verp import read_return_path
 from digest.models import Arrival, ArrivalState
@@ -175,6 +176,17 @@ def test_a_pipe_hands_mail_over_and_a_person_sees_what_is_kept(installation: Pat
     run_fails(installation, "show", "1")
     with build_database(installation) as states:
         assert states == [ArrivalState.DONE, ArrivalState.KEPT]
+
+
+def test_a_pipe_knows_which_mailboxes_there_are(installation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = run(installation, "--recipient", f"guessed@{BOUNCES}", octets=letters.QMAIL, code=67)
+    assert "no such mailbox" in refused
+    run(installation, "--recipient", f"leave@{BOUNCES}", octets=letters.QMAIL)
+    monkeypatch.setattr(keeping, "MOST_UNREAD", 1)
+    later = run(installation, "--recipient", f"leave@{BOUNCES}", octets=letters.EXCHANGE, code=75)
+    assert "too much waits" in later
+    with build_database(installation) as states:
+        assert states == [ArrivalState.WAITING]
 
 
 def run_fails(config: Path, *words: str) -> None:

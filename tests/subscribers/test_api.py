@@ -24,11 +24,17 @@ from subscribers.service import Service
 from subscribers.vault import Keys
 from tests.subscribers.house import BASE_URL, NEGAH, WATCH, Clock, make_app
 from tests.subscribers.test_guard import SMALL, solve
-from tests.subscribers.test_web import press, snapshot
+from tests.subscribers.test_web import press, send_form, snapshot
 
 Client = TestClient[Litestar]
 NEWSROOM = "https://www.example.org"
-MANY = FormRules(per_hour=10**6, prefix_per_hour=10**6, domain_per_hour=10**6)
+MANY = FormRules(
+    per_hour=10**6,
+    prefix_per_hour=10**6,
+    domain_per_hour=10**6,
+    unproven_per_hour=10**6,
+    unproven_prefix_per_hour=10**6,
+)
 
 
 @pytest.fixture
@@ -159,13 +165,19 @@ class TestPressure:
 
     def test_used_up_it_hands_out_a_challenge_whose_answer_buys_the_letter(self, client, outbox) -> None:
         answers = [ask(client, f"r{n}@d{n}.example") for n in range(8)]
-        assert [answer.status_code for answer in answers] == [202] * 6 + [429] * 2
+        assert [answer.status_code for answer in answers] == [202] * 2 + [429] * 6
         challenge = is_problem(answers[-1], 429)["challenge"]
         assert ask(client, "one-more@example.org", altcha=solve(challenge)).status_code == 202
         assert ask(client, "another@example.org", altcha=solve(challenge)).status_code == 429
         fresh = client.get("/api/challenge").json()
         assert ask(client, "another@example.org", altcha=solve(fresh)).status_code == 202
-        assert len(outbox.letters) == 8
+        assert len(outbox.letters) == 4
+
+    def test_a_program_uses_up_nothing_of_what_readers_have_who_read_the_page(self, client, clock) -> None:
+        for number in range(20):
+            ask(client, f"r{number}@d{number}.example")
+        for number in range(4):
+            assert send_form(client, clock, f"reader-{number}@e{number}.example").status_code == 200
 
     def test_resting_it_says_when_to_come_back(self, client, guard, outbox) -> None:
         guard.pressure("", dt.datetime.now(dt.UTC))

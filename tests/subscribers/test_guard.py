@@ -24,12 +24,13 @@ from subscribers import proof as proofs
 from subscribers.budgets import HOUR, Bucket, FormRules, Pressure, pressure_of
 from subscribers.counts import Counts
 from subscribers.db import Database
-from subscribers.guard import MOST_NETWORKS, Guard, Knock, Networks, Verdict
+from subscribers.guard import FREE, MOST_NETWORKS, Guard, Knock, Networks, Verdict
 from subscribers.lifecycle import State
 from subscribers.models import FormCount, SpentProof, Subscription
 from subscribers.networks import prefix_of
 from subscribers.proof import Proofs
 from subscribers.service import Service
+from subscribers.tokens import fill_stamp
 from tests.subscribers.house import BASE_URL, Clock, make_app
 from tests.subscribers.test_web import ADDRESS, hidden, send_form, snapshot
 
@@ -476,6 +477,26 @@ class TestTheForm:
         assert (tripped.content, tripped.headers) == (first.content, first.headers)
         assert len(outbox.letters) == 1
         assert guard._networks.left(0, "elsewhere", SMALL.prefix_per_hour, clock()) > 1.5
+
+    def test_a_stamp_that_another_network_was_given_is_none(self, client, clock, keys) -> None:
+        """Else a page could send its visitors' browsers here, each with a stamp that was fetched once."""
+        stamp = fill_stamp(keys.token, clock() - dt.timedelta(hours=1), OFFICE)
+
+        def send(number: int) -> int:
+            fields = {"newsletter": "watch", "email": f"n{number}@d{number}.example", "filled": stamp}
+            return int(client.post("/subscribe", data=fields).status_code)
+
+        assert [send(number) for number in range(4)] == [200, 200, 429, 429]
+        # Nobody is shut out by it: who comes from elsewhere than when they opened the page presses once more.
+        assert send_form(client, clock).status_code == 200
+
+    @pytest.mark.parametrize("path", ["/", "/subscribe", "/confirm/no-such-link", "/manage/no-such-link"])
+    def test_every_page_with_the_form_gives_a_stamp_that_is_good_here(self, client, clock, guard, path: str) -> None:
+        filled = hidden(client.get(path), "filled")
+        clock.turn(seconds=5)
+        fields = {"newsletter": "watch", "email": ADDRESS, "filled": filled}
+        assert client.post("/subscribe", data=fields).status_code == 200
+        assert guard._networks.left(FREE, "elsewhere", SMALL.prefix_per_hour, clock()) > 0
 
     @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
     def test_no_header_makes_somebody_come_from_elsewhere(self, client, clock, header: str) -> None:

@@ -29,6 +29,7 @@ from subscribers.db import Database
 from subscribers.guard import Guard
 from subscribers.lifecycle import HAND
 from subscribers.models import FreshLink, Subscription
+from subscribers.networks import prefix_of
 from subscribers.service import Service
 from subscribers.suppression import BOUNCE, COMPLAINT, add_suppression
 from subscribers.tokens import Purpose, button_token, fill_stamp, hash_token, subscription_token
@@ -37,7 +38,13 @@ from tests.subscribers.house import BASE_URL, WATCH, Clock, Recorder, make_app, 
 
 SIGNIFICANT = 0.01
 PAIRS, PAIRS_ON_BEAT = 40, 25
-MANY = FormRules(per_hour=10**6, prefix_per_hour=10**6, domain_per_hour=10**6)
+MANY = FormRules(
+    per_hour=10**6,
+    prefix_per_hour=10**6,
+    domain_per_hour=10**6,
+    unproven_per_hour=10**6,
+    unproven_prefix_per_hour=10**6,
+)
 STATES = ("waiting", "confirmed", "told", "left", "never", "complained", "bounced")
 
 
@@ -175,7 +182,7 @@ class TestOverHttp:
     def poster(
         self, client: httpx.Client, keys: Keys, clock: Clock, addresses: Iterator[str], **more: str
     ) -> Callable[[], object]:
-        filled = fill_stamp(keys.token, clock() - dt.timedelta(minutes=1))
+        filled = fill_stamp(keys.token, clock() - dt.timedelta(minutes=1), prefix_of("127.0.0.1"))
 
         def post() -> object:
             fields = {"newsletter": "watch", "email": next(addresses), "filled": filled, **more}

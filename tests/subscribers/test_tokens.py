@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subscribers.tokens import (
+    Filled,
     Links,
     Mac,
     NeverToken,
@@ -83,7 +84,7 @@ def test_no_changed_character_goes_unnoticed() -> None:
 def test_whatever_is_given_as_a_token_is_refused_quietly(text: str) -> None:
     assert read_subscription_token(KEY, Purpose.LEAVE, text) is None
     assert read_never_token(KEY, text) is None
-    assert read_fill_stamp(KEY, text) is None
+    assert read_fill_stamp(KEY, text, "192.0.2.0/24") is None
     assert not is_button_token(KEY, "link", text)
 
 
@@ -104,9 +105,14 @@ def test_a_button_is_bound_to_its_page_s_link() -> None:
     assert not is_button_token(KEY, "other", button_token(KEY, "link"))
 
 
-def test_a_fill_stamp_says_when_the_form_was_handed_out(now: dt.datetime) -> None:
+def test_a_fill_stamp_says_when_and_where_the_form_was_handed_out(now: dt.datetime) -> None:
     at = now + dt.timedelta(milliseconds=123)
-    assert read_fill_stamp(KEY, fill_stamp(KEY, at)) == at
+    stamp = fill_stamp(KEY, at, "192.0.2.0/24")
+    assert read_fill_stamp(KEY, stamp, "192.0.2.0/24") == Filled(at, is_here=True)
+    assert read_fill_stamp(KEY, stamp, "198.51.100.0/24") == Filled(at, is_here=False)
+    # Two pages that were handed out to one network do not show it.
+    other = fill_stamp(KEY, at + dt.timedelta(seconds=1), "192.0.2.0/24")
+    assert stamp[11:21] != other[11:21]
 
 
 def test_links_begin_with_the_configured_base() -> None:

@@ -37,7 +37,7 @@ class Event:
     """One thing that a provider tells, after the provider has proved who it is."""
 
     key: str
-    """What names it for ever; empty where the provider gives it no name, and it may come twice."""
+    """What names it for ever; empty where the provider gives it no name, and what it says has to do."""
     raw: bytes = field(repr=False)
     """What `read` of the same provider understands."""
 

@@ -1,0 +1,129 @@
+"""The short ways of an import say the same as the long ones that they stand for."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hmac
+import json
+import secrets
+from typing import Any, cast
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from subscribers.db import Database
+from subscribers.lifecycle import Format, State
+from subscribers.models import Subscriber, Subscription, Suppression
+from subscribers.transfer import bulk, cells
+from subscribers.transfer.bringing import Bringing, Request
+from subscribers.transfer.bulk import BulkInsert, Lookup
+from subscribers.transfer.systems import Entry, Standing
+from subscribers.vault import Keys, Vault
+
+NOW = dt.datetime(2026, 11, 19, 9, tzinfo=dt.UTC)
+ZONES = st.timezones() | st.sampled_from([dt.UTC, dt.timezone(dt.timedelta(hours=-3, minutes=-30))])
+FIRST, LAST = (NOW.replace(year=year, tzinfo=None) for year in (1980, 2030))
+INSTANTS = st.datetimes(FIRST, LAST, timezones=ZONES)
+NEVER, PEOPLE, TIES = (cast("sa.Table", one.__table__) for one in (Suppression, Subscriber, Subscription))
+
+
+@given(INSTANTS)
+def test_an_instant_is_stored_on_sqlite_as_the_mapper_stores_it(instant: dt.datetime) -> None:
+    kind, dialect = PEOPLE.c.created_at.type, sa.create_engine("sqlite://").dialect
+    bind = kind.dialect_impl(dialect).bind_processor(dialect)
+    assert bind
+    assert bulk._as_text(instant) == bind(instant)
+
+
+def test_a_local_time_is_no_instant(database: Database) -> None:
+    add = BulkInsert(PEOPLE, ("public_id",), database.engine.dialect, always=("created_at",))
+    with database.write() as session, pytest.raises(ValueError, match="naive"):
+        add(session.connection(), [(b"x",)], created_at=dt.datetime(2026, 1, 1))  # noqa: DTZ001 -- what is refused.
+
+
+@given(st.datetimes(FIRST, LAST), st.sampled_from(" T"))
+def test_a_common_instant_is_read_as_any_other(when: dt.datetime, between: str) -> None:
+    text = when.replace(microsecond=0).isoformat(between)
+    expected = cells._possible(dt.datetime.fromisoformat(text), NOW)
+    assert cells.read_instant(text, NOW) == expected
+    assert cells.read_instant(f"{text}Z", NOW) == expected
+
+
+@given(st.text(alphabet="0123456789-:T +.Z", max_size=26))
+def test_no_odd_instant_is_read_in_another_way(text: str) -> None:
+    try:
+        expected = cells._possible(dt.datetime.fromisoformat(text), NOW)
+    except ValueError:
+        return
+    assert cells.read_instant(text, NOW) == expected
+
+
+@given(
+    st.text(min_size=1, max_size=40),
+    st.text(max_size=40),
+    st.text(max_size=20),
+    st.none() | INSTANTS,
+    st.none() | INSTANTS,
+)
+def test_evidence_is_the_json_that_the_library_writes(
+    system: str, said: str, source: str, asked: dt.datetime | None, confirmed: dt.datetime | None
+) -> None:
+    run = object.__new__(Bringing)
+    run.system, run._request = system, Request(cast("Any", None), "watch", "en", evidence=said)
+    entry = Entry("a@example.org", Standing.READER, bool(asked), asked, confirmed, None, source, None)
+    pairs = {
+        "from": system,
+        "asked": asked and asked.isoformat(),
+        "confirmed": confirmed and confirmed.isoformat(),
+        "source": source,
+        "said": said,
+    }
+    expected = json.dumps({name: value for name, value in pairs.items() if value}, ensure_ascii=False)
+    assert run._evidence(entry) == expected
+
+
+@pytest.mark.parametrize("identity", ["ann@example.org", "жук@пример.рф", "", "a" * 300])
+def test_a_keyed_hash_is_the_hmac_of_its_purpose_and_the_address(vault: Vault, keys: Keys, identity: str) -> None:
+    def right(key: bytes, purpose: bytes) -> bytes:
+        return hmac.digest(key, purpose + b"\0" + identity.encode(), "sha256")
+
+    assert vault.blind_index(identity) == right(keys.index, b"subscriber-email")
+    assert vault.suppression_hash(identity) == right(keys.suppression, b"suppression")
+    assert vault.rate_key(identity) == right(keys.rate, b"letter-rate")
+
+
+def test_many_are_found_by_either_of_two_columns(database: Database) -> None:
+    dialect, some = database.engine.dialect, [secrets.token_bytes(32) for _ in range(6)]
+    add = BulkInsert(
+        PEOPLE, ("public_id", "address_sealed", "blind_index", "suppression_hash"), dialect, always=("created_at",)
+    )
+    find = Lookup(PEOPLE, ("id", "blind_index"), ("blind_index", "suppression_hash"), dialect)
+    with database.write() as session:
+        rows = [(secrets.token_bytes(16), b"x", some[n], some[n + 1]) for n in (0, 2, 4)]
+        add(session.connection(), rows, created_at=NOW)
+        add(session.connection(), [], created_at=NOW)
+        found = find(session.connection(), some[:1], [some[3], secrets.token_bytes(32)], hold_by="id")
+        assert [row.blind_index for row in found] == [some[0], some[2]]
+        assert find(session.connection(), [], []) == []
+        person = session.scalars(sa.select(Subscriber).order_by(Subscriber.id)).first()
+    assert person
+    assert person.created_at == NOW
+
+
+def test_what_all_rows_have_in_common_is_stored_in_each(database: Database) -> None:
+    dialect = database.engine.dialect
+    what = ("language", "requested_at", "confirmed_at", "evidence", "format", "is_neutral")
+    columns = ("public_id", "subscriber_id", *what)
+    with database.write() as session:
+        person = Subscriber(public_id=b"1" * 16, address_sealed=b"x", blind_index=b"2" * 32, created_at=NOW)
+        session.add(person)
+        session.flush()
+        row = (b"3" * 16, person.id, "en", NOW, None, "{}", Format.TEXT, True)
+        add = BulkInsert(TIES, columns, dialect, always=("newsletter", "state", "method"))
+        add(session.connection(), [row], newsletter="watch", state=State.CONFIRMED, method="import")
+    with database.read() as session:
+        one = session.scalars(sa.select(Subscription)).one()
+    assert (one.newsletter, one.state, one.method) == ("watch", State.CONFIRMED, "import")
+    assert (one.requested_at, one.confirmed_at, one.format, one.is_neutral) == (NOW, None, Format.TEXT, True)
