@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from digest.cli.context import Failed, app, house, settings, writing
-from digest.cli.printing import print_table, say
+from digest.cli.printing import counted, print_table, say
 from digest.wiring import House
 from subscribers.keys import make_keys, read_keys, write_keys
 from subscribers.rotation import (
@@ -26,7 +26,7 @@ from subscribers.rotation import (
     retire_all,
     standing,
 )
-from subscribers.sealed import MENDABLE, Finding, check_keys, check_values, mend
+from subscribers.sealed import MENDABLE, OLD_INDEX, Finding, check_keys, check_values, mend
 from subscribers.vault import Keys, Vault
 
 MOST_SHOWN = 50
@@ -86,10 +86,13 @@ def check(
     vault = Vault(built.database, found)
     findings = check_keys(built.database, vault, found)
     if not findings and found.private:
-        findings = list(check_values(built.database, vault, None if every else SAMPLE))
+        findings = list(check_values(built.database, vault, found, None if every else SAMPLE))
     if repair:
         findings = _repaired(built, vault, findings)
-    _say_findings(findings)
+    if found.previous:
+        old = sum(one.advice == OLD_INDEX for one in findings)
+        say(f"a rotation is under way; {counted(old, 'row still has', 'rows still have')} the old index")
+    _say_findings([one for one in findings if one.advice != OLD_INDEX])
     say("the keys fit the database" if found.private else "the keys fit the database, and open nothing in it")
 
 

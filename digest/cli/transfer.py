@@ -19,7 +19,7 @@ from digest.issues import log
 from digest.settings import Newsletter
 from digest.wiring import House
 from subscribers.forms import mentions_address
-from subscribers.transfer.bringing import Bringing, Request
+from subscribers.transfer.bringing import Bringing, HelperEnded, Request
 from subscribers.transfer.leaving import count_readers, export
 from subscribers.transfer.plan import Fate, Tally
 from subscribers.transfer.rejects import rejected_path
@@ -90,7 +90,7 @@ def _go(built: House, run: Bringing, request: Request, *, yes: bool) -> None:
             _record(built, run, request, "stopped")
         _show(run)
         raise Failed("Stopped. What is in stays in, nothing is half done; the same command goes on with it.") from None
-    except (BadSheet, OSError):
+    except (BadSheet, HelperEnded, OSError):
         if yes and run.tally.rows:
             _record(built, run, request, "failed")
         raise
@@ -239,7 +239,7 @@ def _reading(path: Path) -> Iterator[None]:
     """Raises `Failed` with what is wrong with the file."""
     try:
         yield
-    except BadSheet as error:
+    except (BadSheet, HelperEnded) as error:
         raise Failed(str(error)) from error
     except OSError as error:
         raise Failed(f"{error.filename or path} cannot be read or written: {error.strerror}.") from error

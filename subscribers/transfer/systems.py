@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from subscribers.characters import cleaned
 from subscribers.forms import mentions_address
 from subscribers.transfer.cells import is_yes, read_instant, unescaped
 
@@ -334,8 +335,9 @@ class Interpreter:
         if text not in self._sources:
             if len(self._sources) > 1000:  # noqa: PLR2004 -- a list of readers has few sources; this one is no source.
                 return ""
-            is_plain = len(text) <= _LONGEST_SOURCE and text.isprintable()
-            self._sources[text] = text if is_plain and not _names_somebody(text) else ""
+            source = cleaned(text)
+            is_fit = len(source) <= _LONGEST_SOURCE and not _names_somebody(source)
+            self._sources[text] = source if is_fit else ""
         return self._sources[text]
 
 
