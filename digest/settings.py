@@ -182,6 +182,8 @@ class Newsletter(Section):
     title: str = Field(min_length=1)
     description: str = ""
     """One sentence for the form and the foot of the letters: what one gets, and how often."""
+    wording: str = ""
+    """What people agree to who subscribe, in its language; else our own words in it, and the description."""
     language: str = "en"
     timezone: Zone = Field(default_factory=lambda: ZoneInfo("UTC"))
     send: SlotText = Field(default_factory=lambda: Slot.parse("thu 10:00"))

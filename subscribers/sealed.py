@@ -71,6 +71,12 @@ def walk(database: Database, place: Place) -> Iterator[list[tuple[int, int]]]:
         last = rows[-1][0]
 
 
+def has_sealed(database: Database) -> bool:
+    """Whether anything is sealed in the database, a data key at least."""
+    with database.read() as session:
+        return session.scalar(sa.select(sa.exists().where(DataKey.id.is_not(None)))) is True
+
+
 def hashes_of(vault: Vault, address_text: str) -> Hashes | None:
     """What an opened address is found by; none where it is no address."""
     address = parse_address(address_text)

@@ -35,6 +35,7 @@ from subscribers.tokens import (
     subscription_token,
 )
 from subscribers.vault import Keys, Vault
+from subscribers.wordings import Wordings
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ class Service:
         self._database = database
         self._vault = vault
         self._outbox = outbox
+        self.wordings = Wordings(database)
         self._people = People(database, vault)
         self._joining = Joining(database, vault, outbox, self.links)
 
@@ -124,6 +126,7 @@ class Service:
         address = parse_address(address_text)
         if isinstance(address, BadAddress):
             return address
+        self.wordings.keep(info, now)
         self._joining.answer(Request(info, address, method, is_meant, now))
         return Joined(newsletter)
 

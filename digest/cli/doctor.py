@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from digest import migrations
-from digest.cli.context import Failed, app, settings
+from digest.cli.context import Failed, app, settings, settings_file, user
 from digest.cli.printing import print_table
 from digest.cli.relay import explained
 from digest.mail import selftest
@@ -27,8 +28,10 @@ from subscribers.keys import BadKeys, read_keys
 from subscribers.languages import BadCatalogue, read_catalogues
 
 Look = Callable[[], str]
-Row = tuple[bool, str, str]
-"""Whether it is right, what was looked at, what was found."""
+Row = tuple[str, str, str]
+"""How it is, what was looked at, what was found."""
+OK, ODD, WRONG = "ok", "note", "WRONG"
+"""As it should be; as it should not stay, though everything works; and what keeps something from working."""
 
 NOT_MADE = "not made yet; `digest up` makes it"
 NOT_READ = "not read yet"
@@ -41,41 +44,48 @@ class _Wrong(Exception):
     """A look found something wrong."""
 
 
+class _Odd(Exception):
+    """A look found what works and should be different."""
+
+
 @app.command()
 def doctor() -> None:
     """Look everything over: keys, database, mail, relay, templates, sources. Exit code 1 where something is wrong."""
     rows = list(_rows(settings()))
-    print_table(("", "", "what was found"), [(("ok" if good else "WRONG"), name, said) for good, name, said in rows])
-    if not all(good for good, _, _ in rows):
+    print_table(("", "", "what was found"), rows)
+    if any(state == WRONG for state, _, _ in rows):
         raise Failed("Something needs your attention.")
 
 
 def _rows(found: Settings) -> Iterator[Row]:
-    yield True, "settings", f"{len(found.newsletters)} newsletter(s): {', '.join(found.newsletters)}"
+    yield OK, "settings", f"{len(found.newsletters)} newsletter(s): {', '.join(found.newsletters)}"
     yield _looked("keys", lambda: _keys(found))
     with closing(Database(found.database.url)) as database:
         state = _looked("database", lambda: _database(database))
         yield state
+        yield _looked("files", lambda: _files(database))
         yield _looked("mail", _mail)
         yield _looked("templates", lambda: _templates(found))
         yield _looked("relay", lambda: _relay(found.smtp))
         yield _looked("dkim", lambda: _dkim(found))
         yield _looked("links", lambda: _links(found))
         yield _looked("hooks", lambda: _hooks(found))
-        is_right, _, said = state
+        how, _, said = state
         # Where the database is wrong, its row has said so, and nothing is known of the sources.
-        if is_right:
+        if how == OK:
             yield _looked("sources", lambda: NOT_READ if said == NOT_MADE else _sources(found, database))
 
 
 def _looked(name: str, look: Look) -> Row:
     try:
-        return True, name, look()
+        return OK, name, look()
+    except _Odd as error:
+        return ODD, name, str(error)
     except (_Wrong, BadKeys, BadTemplate, BadWords, BadCatalogue) as error:
-        return False, name, str(error)
+        return WRONG, name, str(error)
     except sa.exc.SQLAlchemyError as error:
         reason = getattr(error, "orig", None) or error
-        return False, name, f"the database cannot be worked with: {reason}"
+        return WRONG, name, f"the database cannot be worked with: {reason}"
 
 
 def _keys(found: Settings) -> str:
@@ -84,13 +94,11 @@ def _keys(found: Settings) -> str:
 
 
 def _database(database: Database) -> str:
-    name = database.url.database or ":memory:"
-    # What begins like these is no plain path to a file.
-    if database.is_sqlite and not name.startswith((":", "file:")) and _is_missing(Path(name)):
+    if database.file:
+        _check_folder(database.file.absolute().parent)
+    if migrations.is_missing(database):
         return NOT_MADE
     if trouble := migrations.trouble(database):
-        if _is_empty(database):
-            return NOT_MADE
         raise _Wrong(trouble)
     # A write that changes nothing and is not kept: what is read-only shows itself only then.
     with database.write() as session:
@@ -99,21 +107,29 @@ def _database(database: Database) -> str:
     return f"{database.engine.dialect.name}, up to date"
 
 
-def _is_missing(file: Path) -> bool:
-    """Whether SQLite's file is not there, and can be made. Raises `_Wrong` where it could not be."""
-    if file.exists():
-        return False
-    if not file.parent.is_dir():
-        raise _Wrong(f"the folder {file.parent} is not there; make it, or set [database] url")
-    return True
-
-
-def _is_empty(database: Database) -> bool:
+def _check_folder(folder: Path) -> None:
+    """See to it that SQLite can make its files there. Raises `_Wrong`."""
+    if not folder.is_dir():
+        raise _Wrong(f"the folder {folder} is not there; make it, or set [database] url")
     try:
-        return not sa.inspect(database.engine).get_table_names()
-    except sa.exc.SQLAlchemyError:
-        # It could not be looked into, and the caller knows why.
-        return False
+        # Tried, since modes do not say it all: a disk may be read-only. A file without a name, so nothing stays.
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _Wrong(
+            f"nothing can be written in the folder {folder} by {user()} ({error.strerror}), and SQLite makes files "
+            "there; give it to that user, or set [database] url"
+        ) from error
+
+
+def _files(database: Database) -> str:
+    """Whether what is kept is for its owner alone."""
+    file = database.file
+    beside = [file.with_name(file.name + end) for end in ("", "-wal", "-shm")] if file else []
+    there = [path for path in (settings_file(), *beside) if path.exists()]
+    if shown := [str(path) for path in there if path.stat().st_mode & 0o004]:
+        raise _Odd(f"everybody on this machine can read {' and '.join(shown)}; `chmod 600` shuts them out")
+    return "for their owner alone, or their group's"
 
 
 def _mail() -> str:

@@ -26,7 +26,7 @@ from subscribers.rotation import (
     retire_all,
     standing,
 )
-from subscribers.sealed import MENDABLE, OLD_INDEX, Finding, check_keys, check_values, mend
+from subscribers.sealed import MENDABLE, OLD_INDEX, Finding, check_keys, check_values, has_sealed, mend
 from subscribers.vault import Keys, Vault
 
 MOST_SHOWN = 50
@@ -85,6 +85,10 @@ def check(
         raise Failed("These keys have no `private` and open nothing; repair where the whole keys file is.")
     vault = Vault(built.database, found)
     findings = check_keys(built.database, vault, found)
+    if not has_sealed(built.database):
+        _say_findings(findings)
+        say("nothing is sealed here, so nothing was checked")
+        return
     if not findings and found.private:
         findings = list(check_values(built.database, vault, found, None if every else SAMPLE))
     if repair:

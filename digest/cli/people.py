@@ -46,7 +46,7 @@ def add(
     evidence: Annotated[str, typer.Option(help="Why no confirmation is needed; kept with the subscription.")] = "",
 ) -> None:
     """Enter one reader by hand, with the reason why no confirmation is needed."""
-    built = house()
+    built = house(makes=True)
     newsletters(built, newsletter)
     if not confirmed or not evidence.strip():
         raise Failed(
@@ -88,7 +88,7 @@ def add_one(
     ] = None,
 ) -> None:
     """Add somebody to the desk."""
-    built = house()
+    built = house(makes=True)
     _check_new(built, name, address)
     password = _password(password_file)
     built.vault.prepare()

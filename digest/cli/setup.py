@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -61,6 +62,9 @@ interval = "1 h"
 [newsletters.watchdog]
 title = "Watchdog"
 description = "Human rights, civil society and press freedom, every Thursday."
+# What people agree to who subscribe. Without this line: "Send me Watchdog by e-mail.", in its language if we have words
+# for that, and the description.
+# wording = "Yes, send me Watchdog by e-mail every Thursday."
 language = "en"
 timezone = "Europe/Prague"
 # When it goes out, and when the week's window ends: posts from one cut-off to the next belong to one issue.
@@ -110,6 +114,7 @@ def init(
 
 
 def _write_config(path: Path) -> str:
-    with writing(path), path.open("x", encoding="utf-8") as file:
+    # For its owner alone: a relay's password is soon in it.
+    with writing(path), path.open("x", encoding="utf-8", opener=lambda name, how: os.open(name, how, 0o600)) as file:
         file.write(CONFIG)
     return str(path)

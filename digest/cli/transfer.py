@@ -72,7 +72,7 @@ def bring_in(
     """
     if yes and dry_run:
         raise typer.BadParameter("--yes and --dry-run contradict each other.")
-    built = house()
+    built = house(makes=True)
     (target,) = newsletters(built, newsletter)
     request = Request(file, target.slug, target.language, _checked(evidence), _columns(columns), _pairs(only))
     run = Bringing(built.database, built.vault, request, built.clock(), built.keys)

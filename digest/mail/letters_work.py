@@ -144,6 +144,7 @@ class LettersWork(Batches):
                 "publisher": newsletter.publisher,
                 "hours": CONFIRM_WITHIN // dt.timedelta(hours=1),
                 **said,
+                **_in_its_language(said, newsletter.language),
             },
         )
         return letter_mailing(
@@ -175,3 +176,9 @@ class LettersWork(Batches):
         # The letter that asks whether they want to come back is the one way to (N-23).
         asked = sa.select(Subscription.method).where(Subscription.id == delivery.subscription_id)
         return not can_come_back(found.reason, session.scalar(asked) or "")
+
+
+def _in_its_language(said: Mapping[str, str], language: str) -> dict[str, str]:
+    """The link that names no newsletter, so that its page speaks the letter's language and not the browser's."""
+    never = said.get("never_url")
+    return {"never_url": f"{never}?lang={language}"} if never else {}

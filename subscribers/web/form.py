@@ -11,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery, RawBody
 
 from subscribers.budgets import Pressure
-from subscribers.forms import BadAddress, parse_address
+from subscribers.forms import Address, BadAddress, parse_address
 from subscribers.guard import Knock, Verdict
 from subscribers.languages import mark
 from subscribers.tokens import read_fill_stamp
@@ -23,8 +23,8 @@ STALEST = dt.timedelta(hours=24)
 """How long a form that was handed out may be sent in."""
 
 ONCE_MORE = mark(
-    "Many people are signing up just now, so we ask for a moment of your computer's time. Please press the button once "
-    "more. If your browser runs no scripts, please try again in an hour."
+    "Before this goes on we ask for a moment of your computer’s time, which keeps programs away. Please press the "
+    "button once more; most often that is enough without scripts too. If not, please try again in an hour."
 )
 
 
@@ -50,11 +50,9 @@ def form_routes(site: Site) -> list[HTTPRouteHandler]:
 def _answer(site: Site, fields: dict[str, str], network: str) -> Answer:
     chosen, typed = fields.get("newsletter", ""), fields.get("email", "")
     again = partial(site.form, chosen=chosen, typed=typed, prefix=network)
-    if problem := _unusable(site, fields):
-        return again(status=422, problem=problem)
     address = parse_address(typed)
-    if isinstance(address, BadAddress):
-        return again(status=422, problem=address.reason)
+    if problem := _unusable(site, fields, address):
+        return again(status=422, problem=problem)
     knock = Knock(network, address.domain, fields.get("altcha", ""), is_ours=_has_stamp(fields))
     match site.guard.judge(knock, site.clock()):
         case Verdict.REST:
@@ -65,10 +63,15 @@ def _answer(site: Site, fields: dict[str, str], network: str) -> Answer:
     return site.page("public/look.html")
 
 
-def _unusable(site: Site, fields: dict[str, str]) -> str:
-    """Why a form cannot be taken as it is, in a sentence for whoever sent it; empty when it can."""
+def _unusable(site: Site, fields: dict[str, str], address: Address | BadAddress) -> str:
+    """Why a form cannot be taken as it is, in a sentence for whoever sent it; empty when it can.
+
+    What takes more than another press is told first: the form that is handed out then is a new one anyway.
+    """
     if fields.get("newsletter") not in site.service.newsletters:
         return mark("Please choose a newsletter.")
+    if isinstance(address, BadAddress):
+        return address.reason
     if not _has_stamp(fields):
         return ""
     handed_out = _handed_out(site, fields)
