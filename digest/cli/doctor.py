@@ -128,7 +128,7 @@ def _files(database: Database) -> str:
     beside = [file.with_name(file.name + end) for end in ("", "-wal", "-shm")] if file else []
     there = [path for path in (settings_file(), *beside) if path.exists()]
     if shown := [str(path) for path in there if path.stat().st_mode & 0o004]:
-        raise _Odd(f"everybody on this machine can read {' and '.join(shown)}; `chmod 600` shuts them out")
+        raise _Odd(f"everybody on this machine can read {', '.join(shown)}; `chmod 600` shuts them out")
     return "for their owner alone, or their group's"
 
 

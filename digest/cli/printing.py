@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -60,4 +61,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
     if out.is_terminal:
         out.print(table, soft_wrap=False)
     else:
-        Console(width=WIDEST, markup=False, emoji=False, highlight=False).print(table)
+        wide = Console(width=WIDEST, markup=False, emoji=False, highlight=False, file=io.StringIO())
+        wide.print(table)
+        # Each line as long as what it says, and not as the longest of the table.
+        lines = wide.file.getvalue().splitlines()  # type: ignore[attr-defined] # It is the one from above.
+        out.file.write("".join(f"{line.rstrip()}\n" for line in lines))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from digest.cli.context import Failed, app, writing
 from digest.cli.keys import write_new
 from digest.cli.printing import say
 from digest.configuration import FILE_NAME
+from subscribers.transfer.rejects import open_for_owner
 
 KEYS_NAME = "digest.keys"
 CONFIG = """\
@@ -115,6 +115,6 @@ def init(
 
 def _write_config(path: Path) -> str:
     # For its owner alone: a relay's password is soon in it.
-    with writing(path), path.open("x", encoding="utf-8", opener=lambda name, how: os.open(name, how, 0o600)) as file:
+    with writing(path), open_for_owner(path, replace=False) as file:
         file.write(CONFIG)
     return str(path)

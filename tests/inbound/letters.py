@@ -236,8 +236,9 @@ def complaint(
     kind: str = "abuse",
     results: str = "mx.example.org; dkim=pass header.d=arf.mail.provider.example",
     report: str = "",
+    text: str = "text",
 ) -> bytes:
-    """A complaint in the form of RFC 5965; `who` is the List-Unsubscribe of the returned issue."""
+    """A complaint in the form of RFC 5965; `who` is the List-Unsubscribe of the returned issue, `text` what it says."""
     return mail(
         f"""\
 Return-Path: <feedback@arf.mail.provider.example>
@@ -267,7 +268,7 @@ Version: 1
 Content-Type: message/rfc822
 
 {returned(who)}
-text
+{text}
 --arf-1--
 """,
     )
