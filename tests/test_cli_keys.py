@@ -105,6 +105,17 @@ def test_a_rotation_that_is_under_way_is_no_fault(desk: Desk) -> None:
     assert "a rotation is under way; 0 rows still have the old index" in desk("keys", "check", "--all")
 
 
+def test_a_rotation_that_is_stopped_says_how_it_goes_on(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(desk, *READERS)
+
+    def pressed(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("digest.cli.keys.time.sleep", pressed)
+    assert "Stopped. Nothing is lost; the same command goes on." in desk("keys", "rotate", code=1)
+    assert "going on with the rotation that is under way" in desk("keys", "rotate", "--no-wait")
+
+
 def test_a_rotation_is_one_command_and_a_wait(desk: Desk) -> None:
     add(desk, *READERS)
     path = desk.folder / "digest.keys"

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from digest import migrations
 from digest.cli.context import Failed, app, settings, settings_file, user
-from digest.cli.printing import print_table
+from digest.cli.printing import counted, print_table
 from digest.cli.relay import explained
 from digest.mail import selftest
 from digest.mail.dkim_keys import record, signers
@@ -35,6 +35,7 @@ OK, ODD, WRONG = "ok", "note", "WRONG"
 
 NOT_MADE = "not made yet; `digest up` makes it"
 NOT_READ = "not read yet"
+OF_THIS_ENVIRONMENT = " (as the file and this environment have it; the web process may have more)"
 CHECK_THE_RELAY = (
     "send a test issue to a mailbox of yours (`digest test-send`), save it as it came, and `digest dkim check FILE`"
 )
@@ -58,7 +59,7 @@ def doctor() -> None:
 
 
 def _rows(found: Settings) -> Iterator[Row]:
-    yield OK, "settings", f"{len(found.newsletters)} newsletter(s): {', '.join(found.newsletters)}"
+    yield OK, "settings", f"{counted(len(found.newsletters), 'newsletter')}: {', '.join(found.newsletters)}"
     yield _looked("keys", lambda: _keys(found))
     with closing(Database(found.database.url)) as database:
         state = _looked("database", lambda: _database(database))
@@ -168,7 +169,8 @@ def _dkim(found: Settings) -> str:
         for slug, one in ours.items()
     ]
     if relays := [slug for slug in found.newsletters if slug not in ours]:
-        said.append(f"{', '.join(relays)} is left to the relay to sign; {CHECK_THE_RELAY}")
+        verb = "is" if len(relays) == 1 else "are"
+        said.append(f"{', '.join(relays)} {verb} left to the relay to sign; {CHECK_THE_RELAY}")
     return ". ".join(said)
 
 
@@ -189,9 +191,13 @@ def _links(found: Settings) -> str:
 def _hooks(found: Settings) -> str:
     """Which mail providers can tell us of bounces (N-30)."""
     if half_way := found.hooks.half_way():
-        raise _Wrong("; ".join(half_way))
+        raise _Wrong("; ".join(half_way) + OF_THIS_ENVIRONMENT)
     names = [name for name in PROVIDERS if found.hooks.path_of(name)]
-    return f"{', '.join(names)} may tell of bounces" if names else "no mail provider tells of bounces"
+    return (
+        f"{', '.join(names)} may tell of bounces"
+        if names
+        else f"no mail provider tells of bounces{OF_THIS_ENVIRONMENT}"
+    )
 
 
 def _sources(found: Settings, database: Database) -> str:

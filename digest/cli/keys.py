@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -103,7 +105,7 @@ def check(
 def _repaired(built: House, vault: Vault, findings: list[Finding]) -> list[Finding]:
     rows = sorted({one.row for one in findings if one.advice == MENDABLE and one.row is not None})
     left = mend(built.database, vault, rows)
-    say(f"{len(rows) - len(left)} rows have new hashes")
+    say(f"{counted(len(rows) - len(left), 'row has', 'rows have')} new hashes")
     return [*(one for one in findings if one.advice != MENDABLE), *left]
 
 
@@ -139,7 +141,7 @@ def rotate(
     if status:
         _say_standing(standing(built.database, read_keys(path)))
         return
-    with alone(path):
+    with alone(path), _going_on():
         found = _begun(built, path, data_keys=data_keys, finishing=finishing)
         # An embedded installation is one machine, whose processes have seen the new file by themselves.
         is_last = finishing or (found.previous is not None and built.database.is_sqlite)
@@ -147,6 +149,15 @@ def rotate(
             close(built.database, found, built.clock())
         _work(built, found, wait=wait)
         _say_end(built, path, is_last=is_last)
+
+
+@contextmanager
+def _going_on() -> Iterator[None]:
+    """Raises `Failed` where the operator stops the work."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Failed("Stopped. Nothing is lost; the same command goes on.") from None
 
 
 def _begun(built: House, path: Path, *, data_keys: bool, finishing: bool) -> Keys:
@@ -195,7 +206,8 @@ def _say_end(built: House, path: Path, *, is_last: bool) -> None:
         is_done = finish(built.database, path, built.clock())
     now = standing(built.database, read_keys(path))
     if now.retired or (is_last and not is_done):
-        say(f"{now.retired} old data keys are kept until nobody can be using them; run the same again in some minutes")
+        kept = counted(now.retired, "old data key is", "old data keys are")
+        say(f"{kept} kept until nobody can be using them; run the same again in some minutes")
     elif not is_done:
         say("now give every web machine its new copy (`digest keys split`), start its processes anew, and then")
         say("`digest keys rotate --finish` lets the old pair go")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -110,7 +111,9 @@ def init(
     wrote = [_write_config(config)] if config not in there else []
     wrote += [write_new(secret)] if secret not in there else []
     say(f"{kept}wrote {' and '.join(wrote)}")
-    say(f"next: edit {config}, then `digest doctor`, `digest users add NAME`, `digest up`")
+    # The file is looked for in the current folder alone, so elsewhere it has to be named.
+    named = "digest" if folder.resolve() == Path.cwd() else f"digest -c {shlex.quote(str(config))}"
+    say(f"next: edit {config}, then `{named} doctor`, `{named} users add NAME`, `{named} up`")
 
 
 def _write_config(path: Path) -> str:

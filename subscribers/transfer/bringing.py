@@ -38,6 +38,7 @@ LARGE = 4 * 1024**2
 MOST_REASONS = 40
 """Kinds of bad rows that are told apart."""
 NO_EVIDENCE = "nothing shows that they agreed; say where the consent comes from with --evidence"
+UNKNOWN_WORD = "the system's word for where they stand is not one that we know"
 _LONGEST_EVIDENCE = 2000
 _JSON = json.JSONEncoder(ensure_ascii=False)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,4}")
@@ -172,7 +173,7 @@ class Bringing:
         if isinstance(address, BadAddress):
             return _Bad(line, address.reason, cells)
         if entry.standing is None:
-            return _Bad(line, "the system's word for where they stand is not one that we know", cells)
+            return _Bad(line, f"{UNKNOWN_WORD}: {entry.unknown or 'none'}", cells)
         is_shown = entry.is_proven or bool(self._request.evidence)
         public_id, is_stored = secrets.token_bytes(16), is_sealed and is_shown and entry.standing is Standing.READER
         now = self._now
