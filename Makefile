@@ -63,12 +63,13 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url 
 clean: ## Remove what was made.
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-# `.venv/bin/digest`, without a build tool, which only the other lock has: a path to here, and a script.
+# `.venv/bin/digest`, without a build tool, which only the other lock has: a path to here, and a script. A large import
+# starts a second process, which reads the script again: what stands under `__main__` is for the first alone.
 define COMMAND
 import pathlib, sys, sysconfig
 pathlib.Path(sysconfig.get_path("purelib"), "digest-checkout.pth").write_text(str(pathlib.Path.cwd()) + "\n")
 script = pathlib.Path(sysconfig.get_path("scripts"), "digest")
-script.write_text(f"#!{sys.executable}\nfrom digest.cli import main\n\nmain()\n")
+script.write_text(f"#!{sys.executable}\nfrom digest.cli import main\n\nif __name__ == '__main__':\n    main()\n")
 script.chmod(0o755)
 endef
 export COMMAND
@@ -77,7 +78,7 @@ $(RUN_STAMP): requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@test -x $(BIN)/digest || $(BIN)/python -c "$$COMMAND"
+	@grep -qs __main__ $(BIN)/digest || $(BIN)/python -c "$$COMMAND"
 	@touch $@
 
 $(DEV_STAMP): requirements-dev.lock

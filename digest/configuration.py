@@ -44,13 +44,17 @@ class BadSettings(Exception):
         super().__init__("\n".join([f"{origin}:", *(f"  {problem}" for problem in problems)]))
 
 
+def path_of(path: Path | None, environ: Mapping[str, str]) -> Path:
+    """Where the file is: what `--config` says, else `DIGEST_CONFIG`, else `digest.toml` in the current folder."""
+    return path or Path(environ.get("DIGEST_CONFIG") or FILE_NAME)
+
+
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     """The settings of this process.
 
-    `path` is what `--config` says; without it `DIGEST_CONFIG`, then `digest.toml` in the current folder.
-    Raises `BadSettings` with every problem there is.
+    `path` is what `--config` says, if anything. Raises `BadSettings` with every problem there is.
     """
-    path = path or Path(environ.get("DIGEST_CONFIG") or FILE_NAME)
+    path = path_of(path, environ)
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -21,6 +21,7 @@ from tld import is_tld
 from digest.settings_hooks import Hooks
 from digest.weeks import Calendar, Slot, parse_duration
 from subscribers.budgets import FormRules
+from subscribers.characters import steering
 
 _RIGHT_TO_LEFT = re.compile("ar|arc|azb|ckb|dv|fa|he|nqo|prs|ps|pus|sd|syr|ug|ur|yi")
 _SCRIPT = re.compile("[a-z]{4}")
@@ -121,8 +122,8 @@ class Mailbox(Section):
         local, _, domain = address.rpartition("@")
         if not local or "." not in domain or not address.isascii() or re.search(r"[\s<>\"(),:;\\]", address):
             raise ValueError(f"{value!r} is not a sender; write it like 'Watchdog <digest@example.org>'")
-        if not name.isprintable():
-            raise ValueError("the sender's name has characters that no header may hold")
+        if found := steering(name):
+            raise ValueError(f"the sender's name has the character {found} in it, which no header may hold")
         return {"name": name, "address": f"{local}@{domain.lower()}"}
 
     @property
@@ -181,6 +182,8 @@ class Newsletter(Section):
     title: str = Field(min_length=1)
     description: str = ""
     """One sentence for the form and the foot of the letters: what one gets, and how often."""
+    wording: str = ""
+    """What people agree to who subscribe, in its language; else our own words in it, and the description."""
     language: str = "en"
     timezone: Zone = Field(default_factory=lambda: ZoneInfo("UTC"))
     send: SlotText = Field(default_factory=lambda: Slot.parse("thu 10:00"))

@@ -31,7 +31,7 @@ from digest.settings import Newsletter, Settings
 from digest.web.app import Parts
 from subscribers.db import Database
 from subscribers.keys import Keys, KeysFile, read_keys
-from subscribers.newsletters import NewsletterInfo
+from subscribers.newsletters import NewsletterInfo, Sentence
 from subscribers.pages import Pages
 from subscribers.sealed import mend, without_hash
 from subscribers.service import Service
@@ -130,7 +130,7 @@ class House:
         """What the pages are given."""
         folders = template_folders(self.settings, "web")
         first = next(iter(self.settings.newsletters.values()))
-        pages = Pages(folders, site_title=first.title)
+        pages = Pages(folders, site_title=first.title, dated=self.renderer.dated)
         guard = self.service.guard(self.settings.form.rules)
         return Parts(
             settings=self.settings,
@@ -149,8 +149,8 @@ class House:
         )
 
 
-def build(settings: Settings, clock: Clock = utc_now) -> House:
-    """Build a house on a database that is brought up to date first.
+def build(settings: Settings, clock: Clock = utc_now, *, makes: bool = True) -> House:
+    """Build a house on a database that is brought up to date first, and made where it `makes` one.
 
     Raises `subscribers.keys.BadKeys`, `digest.migrations.BadDatabase`.
     """
@@ -158,11 +158,14 @@ def build(settings: Settings, clock: Clock = utc_now) -> House:
     file = KeysFile(settings.keys)
     keys = read_keys(settings.keys)
     database = Database(settings.database.url)
+    if not makes:
+        migrations.demand(database)
     migrations.upgrade(database)
     jobs.prepare(database)
     vault = Vault(database, keys, file)
     outbox = LedgerOutbox(vault)
-    infos = {slug: _info(newsletter) for slug, newsletter in settings.newsletters.items()}
+    renderer = Renderer(template_folders(settings, "email"))
+    infos = {slug: info_of(newsletter, renderer) for slug, newsletter in settings.newsletters.items()}
     return House(
         settings=settings,
         keys=keys,
@@ -170,7 +173,7 @@ def build(settings: Settings, clock: Clock = utc_now) -> House:
         vault=vault,
         outbox=outbox,
         service=Service(database, vault, keys, outbox, settings.web.base_url, infos, LedgerRecords()),
-        renderer=Renderer(template_folders(settings, "email")),
+        renderer=renderer,
         clock=clock,
     )
 
@@ -188,13 +191,28 @@ def _packaged() -> Path:
     return installed if installed.is_dir() else here.parent / "templates"
 
 
-def _info(newsletter: Newsletter) -> NewsletterInfo:
+def info_of(newsletter: Newsletter, renderer: Renderer) -> NewsletterInfo:
+    """What the people's side is told of a newsletter."""
+    language, direction = newsletter.language, newsletter.direction
+    agreed = _agreed(newsletter, renderer)
     return NewsletterInfo(
         slug=newsletter.slug,
         title=newsletter.title,
         description=newsletter.description,
-        language=newsletter.language,
-        direction=newsletter.direction,
+        language=language,
+        direction=direction,
         publisher=newsletter.publisher,
-        wording=f"Send me {newsletter.title} by e-mail. {newsletter.description}".strip(),
+        wording=" ".join(one.text for one in agreed),
+        wording_parts=agreed if any(one.language != language for one in agreed) else (),
+        neutral_subject=renderer.said("neutral_subject", language),
     )
+
+
+def _agreed(newsletter: Newsletter, renderer: Renderer) -> tuple[Sentence, ...]:
+    """What people agree to: the newsroom's own words, or ours and what it says of the newsletter."""
+    language, direction = newsletter.language, newsletter.direction
+    if newsletter.wording:
+        return (Sentence(newsletter.wording, language, direction),)
+    ours = renderer.said("agreement", language, title=newsletter.title)
+    about = Sentence(newsletter.description, language, direction)
+    return (ours, about) if about.text else (ours,)

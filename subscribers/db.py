@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -84,6 +86,11 @@ class Database:
         """Whether this is the embedded default, where one process does everything."""
         return self.engine.dialect.name == "sqlite"
 
+    @property
+    def file(self) -> Path | None:
+        """SQLite's file; none on PostgreSQL, in memory, and where the URL is more than a path to one."""
+        return _file_of(self.url)
+
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session for looking; nothing done in it is kept. What was loaded may be used after it."""
@@ -152,6 +159,12 @@ def with_driver(url: str | URL) -> URL:
     return parsed
 
 
+def _file_of(url: URL) -> Path | None:
+    name = url.database or ""
+    is_path = url.get_backend_name() == "sqlite" and name and not name.startswith((":", "file:"))
+    return Path(name) if is_path else None
+
+
 def _engine(url: URL) -> Engine:
     # Parameters are kept out of errors: what was typed into a form must not end up in a log (O-53).
     if url.get_backend_name() != "sqlite":
@@ -159,6 +172,8 @@ def _engine(url: URL) -> Engine:
         event.listen(engine, "connect", _prepare_postgresql)
         return engine
     engine = sa.create_engine(url, connect_args={"timeout": 30}, hide_parameters=True)
+    if file := _file_of(url):
+        event.listen(engine, "do_connect", lambda *_: _make_for_owner(file))
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -167,6 +182,16 @@ def _engine(url: URL) -> Engine:
 def _prepare_postgresql(connection: Any, _record: object) -> None:
     connection.execute(f"SET idle_in_transaction_session_timeout = {int(IDLE_IN_TRANSACTION * 1000)}")
     connection.commit()
+
+
+def _make_for_owner(file: Path) -> None:
+    """Make SQLite's file with mode 0600, where it is not there: SQLite would let everybody read it.
+
+    The files beside it (`-wal`, `-shm`) get the mode of this one.
+    """
+    # What stands in the way of that is said by the connection, which tries the same.
+    with suppress(OSError):
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

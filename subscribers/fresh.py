@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from subscribers.evenness import make_up
-from subscribers.letters import BUDGETS, LONGEST_MEMORY, MANAGE, MANAGE_GONE, Letter, is_within
+from subscribers.letters import BUDGETS, FRESH_FOR, LONGEST_MEMORY, MANAGE, MANAGE_GONE, Letter, is_within
 from subscribers.lifecycle import State
 from subscribers.models import FreshLink, LetterMemory, Subscriber, Subscription
 from subscribers.service import Service
@@ -21,8 +21,7 @@ from subscribers.suppression import hold, lock_person, reason_for
 from subscribers.tokens import Purpose, hash_token, new_token, read_subscription_token
 from subscribers.wake import wake
 
-GOOD_FOR = dt.timedelta(hours=1)
-"""How long a fresh link opens the page."""
+GOOD_FOR = FRESH_FOR
 _WRITTEN = 3
 """The rows of a request that posts a letter: the budget's, the link's, the letter's."""
 

@@ -13,9 +13,18 @@ from sqlalchemy.orm import Session
 from subscribers.db import Database, lock_names
 from subscribers.evenness import MOST_WRITTEN, make_up
 from subscribers.forms import Address, budget_form
-from subscribers.letters import ALREADY_SUBSCRIBED, CONFIRM, LONGEST_MEMORY, Letter, Outbox, context_for, may_post
+from subscribers.letters import (
+    ALREADY_SUBSCRIBED,
+    CONFIRM,
+    FRESH_FOR,
+    LONGEST_MEMORY,
+    Letter,
+    Outbox,
+    context_for,
+    may_post,
+)
 from subscribers.lifecycle import Event, State, step
-from subscribers.models import LetterMemory, Subscriber, Subscription, Suppression
+from subscribers.models import FreshLink, LetterMemory, Subscriber, Subscription, Suppression
 from subscribers.newsletters import NewsletterInfo
 from subscribers.people import People, new_subscription
 from subscribers.purging import CONFIRM_WITHIN
@@ -177,10 +186,13 @@ class Joining:
         )
 
     def _tell(self, session: Session, case: Case, known: Known) -> None:
-        """Tell somebody that they are subscribed already."""
+        """Tell somebody that they are subscribed already, with a fresh link: they came to change something."""
         if subscription := known.subscription(case):
+            token, until = new_token(), case.now + FRESH_FOR
+            session.add(FreshLink(token_hash=hash_token(token), subscriber_id=subscription.subscriber_id, until=until))
             manage = self._links.manage(subscription.public_id, subscription.language)
-            self._post(session, case, subscription, ALREADY_SUBSCRIBED, manage_url=manage)
+            links = {"mine_url": self._links.mine(token), "manage_url": manage}
+            self._post(session, case, subscription, ALREADY_SUBSCRIBED, **links)
 
     def _ask_to_confirm(self, session: Session, cases: Sequence[Case], known: Known) -> None:
         people = [known.person(case) or self._people.add(session, case.request.address, case.now) for case in cases]
@@ -223,5 +235,5 @@ def _written(case: Case, known: Known) -> int:
     """How many rows the letter for somebody has meant: its own, the budget's, and theirs."""
     subscription = known.subscription(case)
     if subscription and subscription.state is State.CONFIRMED:
-        return MOST_WRITTEN - 2
+        return MOST_WRITTEN - 1
     return MOST_WRITTEN if known.person(case) is None else MOST_WRITTEN - 1

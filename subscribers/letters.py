@@ -14,11 +14,13 @@ from subscribers.lifecycle import BY_MAIL
 CONFIRM = "confirm"
 """Context: `confirm_url`, `never_url`."""
 ALREADY_SUBSCRIBED = "already-subscribed"
-"""Context: `manage_url`."""
+"""Context: `mine_url`, good for `FRESH_FOR`, and `manage_url`, by which another can be asked for."""
 MANAGE = "manage"
 """A fresh link to the page of one's own. Context: `mine_url`, `never_url` (may be empty)."""
 MANAGE_GONE = "manage-gone"
 """The budget of the same letter for somebody who does not read now: whoever has an old issue can ask for it."""
+FRESH_FOR = dt.timedelta(hours=1)
+"""How long a fresh link opens the page of one's own."""
 ANSWERS_MAIL = "answers_mail"
 """In the context of a letter that answers somebody's mail, and so says that it does (F-33); its templates ignore it."""
 

@@ -151,6 +151,17 @@ class Suppression(Base):
     """`2026-11`: no more of the time than that is kept."""
 
 
+class Wording(Base):
+    """Words that people agreed to, whose hash the evidence of their subscriptions names (O-50). Nobody is in it."""
+
+    __tablename__ = "wordings"
+
+    hash: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
+    """`NewsletterInfo.wording_hash`"""
+    text: Mapped[str] = mapped_column(sa.Text)
+    used_from: Mapped[dt.datetime] = mapped_column(UTCDateTime)
+
+
 class FormCount(Base):
     """How full one of the form's budgets is (`counts`): a number, no address, no network, no name of a domain."""
 

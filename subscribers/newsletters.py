@@ -11,6 +11,16 @@ class UnknownNewsletter(LookupError):
 
 
 @dataclass(frozen=True)
+class Sentence:
+    """Words and their language, which is not always the newsletter's: where we have none in that, they are English."""
+
+    text: str
+    language: str
+    direction: str
+    """`ltr` or `rtl`"""
+
+
+@dataclass(frozen=True)
 class NewsletterInfo:
     """What the people's side knows of a newsletter."""
 
@@ -22,7 +32,16 @@ class NewsletterInfo:
     """`ltr` or `rtl`"""
     publisher: str
     wording: str
-    """The sentence that people agree to; its hash is kept as evidence (O-50)."""
+    """What people agree to; its hash is kept as evidence (O-50), and the words themselves once (`wordings`)."""
+    wording_parts: tuple[Sentence, ...] = ()
+    """The same in pieces, where not all of it is in the newsletter's language."""
+    neutral_subject: Sentence = Sentence("Weekly digest", "en", "ltr")
+    """The subject of the mails of those who want it to give nothing away."""
+
+    @property
+    def agreed(self) -> tuple[Sentence, ...]:
+        """What people agree to, as a page shows it: each piece in its language."""
+        return self.wording_parts or (Sentence(self.wording, self.language, self.direction),)
 
     @property
     def wording_hash(self) -> str:

@@ -88,8 +88,14 @@ class Pages:
         spoken = [self.spoken(tag) for tag in (tags if len(tags) == 1 else [*tags, SOURCE])]
         return tuple({one.tag: one for one in spoken}.values())
 
-    def frame(self, papers: Sequence[Paper], wished: Wish, about: Paper | None = None) -> Frame:
-        """The frame for a visitor with such wishes; `about` is the newsletter that the page is about, if any."""
+    def frame(
+        self, papers: Sequence[Paper], wished: Wish, about: Paper | None = None, *, is_own: bool = False
+    ) -> Frame:
+        """The frame for a visitor with such wishes; `about` is the newsletter that the page is about, if any.
+
+        A person's own page is about all of their newsletters: it can be changed to any language, also where it is what
+        came of a button, since its address shows it anew.
+        """
         offered = self.offered(papers)
         chosen = choose(offered, wished, self.spoken(about.language) if about else None)
         known = [*([about] if about else []), *papers]
@@ -97,7 +103,7 @@ class Pages:
         if len(offered) == 1:
             return Frame(chosen.tag, head=head)
         # Who came by a newsletter's own link reads its language, and needs no choice of others.
-        tongues = offered if wished.is_repeatable and about is None else ()
+        tongues = offered if is_own or (wished.is_repeatable and about is None) else ()
         return Frame(chosen.tag, tongues, f"?lang={chosen.tag}", head)
 
     def _key(self, language: str) -> str:

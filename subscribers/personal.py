@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from subscribers.models import FreshLink, LetterMemory, Subscriber, Subscription, Suppression
 from subscribers.newsletters import NewsletterInfo
 from subscribers.records import Records
+from subscribers.wordings import in_full, wordings
 
 FORMAT = "watchdog-digest personal data 1"
 NOTES = (
@@ -31,6 +32,7 @@ def personal_file(
     now: dt.datetime,
 ) -> str:
     """The file: JSON, in names and instants (UTC) that a person can read. Changes nothing."""
+    known = wordings(session)
     kept = records.held_on(session, person.id, person.created_at)
     data = {
         "format": FORMAT,
@@ -38,7 +40,7 @@ def personal_file(
         "notes": NOTES,
         "known_since": _instant(person.created_at),
         "address": "stored encrypted; see the notes",
-        "subscriptions": [_subscription(one, newsletters) for one in _subscriptions(session, person)],
+        "subscriptions": [_subscription(one, newsletters, known) for one in _subscriptions(session, person)],
         "letters": [dict(one) for one in kept.letters],
         "returned_mail": [dict(one) for one in kept.bounces],
         "never_to_be_mailed": _suppression(session, person),
@@ -52,7 +54,9 @@ def _subscriptions(session: Session, person: Subscriber) -> list[Subscription]:
     return list(session.scalars(sa.select(Subscription).where(theirs).order_by(Subscription.id)))
 
 
-def _subscription(one: Subscription, newsletters: Mapping[str, NewsletterInfo]) -> dict[str, object]:
+def _subscription(
+    one: Subscription, newsletters: Mapping[str, NewsletterInfo], known: dict[str, str]
+) -> dict[str, object]:
     info = newsletters.get(one.newsletter)
     return {
         "newsletter": one.newsletter,
@@ -64,7 +68,7 @@ def _subscription(one: Subscription, newsletters: Mapping[str, NewsletterInfo]) 
         "left_at": _instant(one.left_at),
         "left_because": one.left_reason,
         "came_by": one.method,
-        "evidence_of_consent": _evidence(one.evidence),
+        "evidence_of_consent": _evidence(in_full(one.evidence, known)),
         "format": one.format.value,
         "neutral_subject": one.is_neutral,
         "paused_until": _instant(one.paused_until),

@@ -35,6 +35,7 @@ from subscribers.tokens import (
     read_subscription_token,
 )
 from subscribers.vault import Keys, Vault
+from subscribers.wordings import Wordings
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ class Service:
         self._vault = vault
         self._outbox = outbox
         self._records = records or NoRecords()
+        self.wordings = Wordings(database)
         self._people = People(vault)
         self._joining = Joining(database, vault, outbox, self.links)
 
@@ -119,6 +121,7 @@ class Service:
         address = parse_address(address_text)
         if isinstance(address, BadAddress):
             return address
+        self.wordings.keep(info, now)
         self._joining.answer(Request(info, address, method, is_meant, now))
         return Joined(newsletter)
 

@@ -176,9 +176,12 @@ class Links:
         """The page of one's own that a fresh link opens for an hour; `token` is a random one."""
         return f"{self.base_url}/mine/{token}"
 
-    def never(self, blind_index: bytes, suppression_hash: bytes, mailbox_hash: bytes | None = None) -> str:
+    def never(
+        self, blind_index: bytes, suppression_hash: bytes, mailbox_hash: bytes | None = None, language: str = ""
+    ) -> str:
         """The page that puts an address on the list of those who are never mailed (O-22)."""
-        return f"{self.base_url}/never/{never_token(self.key, blind_index, suppression_hash, mailbox_hash)}"
+        token = never_token(self.key, blind_index, suppression_hash, mailbox_hash)
+        return f"{self.base_url}/never/{token}{_in(language)}"
 
     # A sender makes both for every copy, so the key is set up once.
     @cached_property

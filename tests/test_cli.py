@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import getpass
 import io
 import json
 import os
@@ -237,13 +238,57 @@ def test_doctor_says_what_is_wrong_with_a_database_and_leaves_it(desk: Desk) -> 
     assert "is not there; make it" in desk("doctor", code=1, DIGEST_DATABASE_URL="sqlite:///nowhere/digest.db")
 
 
+def test_doctor_says_that_nothing_can_be_written_in_the_folder(desk: Desk) -> None:
+    # A folder of the kernel's, since the tests may run as root, whom no mode stops.
+    said = desk("doctor", code=1, DIGEST_DATABASE_URL="sqlite:////proc/self/fdinfo/digest.db")
+    found = re.search(r"^WRONG +database +nothing can be written in the folder (\S+) by (\S+) \(", said, re.MULTILINE)
+    assert found
+    assert found[1] == "/proc/self/fdinfo"
+    assert found[2] == getpass.getuser()
+
+
+def test_what_is_made_is_for_its_owner_alone_and_doctor_says_what_is_not(desk: Desk) -> None:
+    desk("gather")
+    made = [path for path in desk.folder.iterdir() if path.is_file()]
+    assert {path.name for path in made} >= {"digest.toml", "digest.db", "digest.keys"}
+    assert all(path.stat().st_mode & 0o077 == 0 for path in made)
+    assert re.search(r"^ok +files ", desk("doctor"), re.MULTILINE)
+    (desk.folder / "digest.db").chmod(0o644)
+    said = desk("doctor")
+    assert re.search(
+        r"^note +files +everybody on this machine can read \S+/digest\.db[,;].* `chmod 600`", said, re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("subscribers", "count"), ("keys", "check", "--all"), ("keys", "rotate", "--status"), ("status",), ("show",)],
+)
+def test_a_question_makes_no_database(empty: Desk, words: tuple[str, ...]) -> None:
+    empty("init")
+    said = empty(*words, code=1)
+    assert f"There is no database at {empty.folder / 'digest.db'}" in said
+    assert not (empty.folder / "digest.db").exists()
+    # A file that nothing is in is no database either: SQLite makes one where a process ended at once.
+    (empty.folder / "digest.db").touch()
+    assert "There is no database at" in empty(*words, code=1)
+
+
+def test_where_nothing_is_sealed_nothing_was_checked(empty: Desk) -> None:
+    empty("init")
+    empty("draft")
+    said = empty("keys", "check", "--all")
+    assert "nothing is sealed here, so nothing was checked" in said
+    assert "fit" not in said
+
+
 def test_doctor_says_that_a_database_is_read_only(tmp_path: Path, sqlite_url: str) -> None:
     # Not by the file's mode: the tests may run as root, whom no mode stops.
     with closing(Database(sqlite_url)) as made:
         migrations.upgrade(made)
     with closing(Database(f"sqlite:///file:{tmp_path}/digest.db?mode=ro&uri=true")) as database:
-        good, _, said = doctor._looked("database", lambda: doctor._database(database))
-    assert not good
+        how, _, said = doctor._looked("database", lambda: doctor._database(database))
+    assert how == doctor.WRONG
     assert "readonly" in said
 
 

@@ -10,9 +10,10 @@ import pytest
 from digest.cli.context import Failed
 from digest.cli.form import form_of
 from digest.configuration import BadSettings, parse
+from digest.mail.render import Renderer
 from digest.run import make_server
 from digest.settings import Settings
-from digest.wiring import build
+from digest.wiring import build, info_of, template_folders
 from subscribers.budgets import FormRules
 from subscribers.keys import make_keys, write_keys
 from tests.web.house import make_settings
@@ -33,6 +34,37 @@ def test_the_form_posts_to_us_and_has_no_script() -> None:
     assert 'action="https://digest.example.org/subscribe" method="post"' in html
     assert sorted(re.findall(r'name="(\w+)"', html)) == ["email", "newsletter", "website"]
     assert not re.search(r"<script|\son\w+=|style=|src=", html)
+
+
+def several() -> Settings:
+    paper = {"sender": "Watchdog <digest@example.org>", "sources": [{"feed": "https://www.example.org/"}]}
+    declared = {
+        "watchdog": {**paper, "title": "Watchdog", "language": "en", "description": "Every Thursday."},
+        "obzor": {**paper, "title": "Обзор", "language": "ru", "description": "Каждый четверг."},
+        "negah": {**paper, "title": "نگاه", "language": "fa"},
+        "sholu": {**paper, "title": "Шолу", "language": "kk", "description": "Бейсенбіде."},
+        "own": {**paper, "title": "Шолу", "language": "kk", "wording": "Маған жіберіңіз."},
+    }
+    return parse({"newsletters": declared}, {}, Path("/nowhere/digest.toml"))
+
+
+AGREED = {
+    "watchdog": '<span lang="en" dir="ltr">Send me Watchdog by e-mail. Every Thursday.</span>',
+    "obzor": '<span lang="ru" dir="ltr">Присылайте мне «Обзор» по электронной почте. Каждый четверг.</span>',
+    "negah": '<span lang="fa" dir="rtl">«نگاه» را با ایمیل برایم بفرستید.</span>',
+    # We have no words in it; the newsroom has its own.
+    "sholu": '<span lang="en" dir="ltr">Send me Шолу by e-mail.</span> <span lang="kk" dir="ltr">Бейсенбіде.</span>',
+    "own": '<span lang="kk" dir="ltr">Маған жіберіңіз.</span>',
+}
+
+
+@pytest.mark.parametrize("slug", AGREED)
+def test_what_readers_agree_to_is_shown_in_the_newsletter_s_language(slug: str) -> None:
+    html = form_of(several(), slug)
+    assert AGREED[slug] in html
+    info = info_of(several().newsletters[slug], Renderer(template_folders(several(), "email")))
+    assert info.wording == re.sub("<[^>]+>", "", AGREED[slug])
+    assert [text for text in AGREED.values() if text in form_of(several(), None)] == [*AGREED.values()]
 
 
 def test_a_newsletter_that_there_is_not_is_said() -> None:

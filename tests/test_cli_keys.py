@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 import sqlite3
 import stat
@@ -11,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from subscribers.db import Database
-from subscribers.keys import read_keys
+from subscribers.keys import read_keys, replace_keys
 from subscribers.models import DataKey, Subscriber
 from subscribers.vault import PLACES, CannotOpen, Vault
 from tests.commands import run
@@ -89,6 +90,30 @@ def test_a_keys_file_is_checked_against_the_database(desk: Desk) -> None:
     assert "row 1" not in said
     assert "row 3" in said
     assert not any(address in said for address in READERS)
+
+
+def test_a_rotation_that_is_under_way_is_no_fault(desk: Desk) -> None:
+    add(desk, *READERS)
+    path = desk.folder / "digest.keys"
+    begun = read_keys(path).rotated(dt.datetime.now(dt.UTC))
+    replace_keys(path, begun)
+    said = desk("keys", "check", "--all")
+    assert "a rotation is under way; 3 rows still have the old index" in said
+    assert "the keys fit the database" in said
+    assert "--repair" not in said
+    desk("keys", "rotate", "--no-wait")
+    assert "a rotation is under way; 0 rows still have the old index" in desk("keys", "check", "--all")
+
+
+def test_a_rotation_that_is_stopped_says_how_it_goes_on(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(desk, *READERS)
+
+    def pressed(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("digest.cli.keys.time.sleep", pressed)
+    assert "Stopped. Nothing is lost; the same command goes on." in desk("keys", "rotate", code=1)
+    assert "going on with the rotation that is under way" in desk("keys", "rotate", "--no-wait")
 
 
 def test_a_rotation_is_one_command_and_a_wait(desk: Desk) -> None:

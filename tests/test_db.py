@@ -1,6 +1,8 @@
 """The database's two doors, on both databases."""
 
 import datetime as dt
+import stat
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -52,3 +54,13 @@ def test_what_was_read_can_be_used_afterwards(database: Database) -> None:
     with database.read() as session:
         lease = session.get_one(Lease, "a")
     assert lease.owner == "me"
+
+
+def test_sqlite_s_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'digest.db'}")
+    assert not database.file or not database.file.exists()
+    with database.write() as session:
+        session.execute(sa.text("CREATE TABLE t (x)"))
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    database.close()
+    assert modes == dict.fromkeys(("digest.db", "digest.db-wal", "digest.db-shm"), 0o600)

@@ -17,7 +17,7 @@ import typer
 
 from digest.cli.logs import set_up_logs
 from digest.cli.printing import say
-from digest.configuration import BadSettings, load
+from digest.configuration import BadSettings, load, path_of
 from digest.inbound.door import CannotTakeMail
 from digest.issues.outcomes import Done, Refused
 from digest.mail.render import BadTemplate
@@ -123,14 +123,31 @@ def settings() -> Settings:
     return load(chosen.config, os.environ)
 
 
-def house() -> House:
-    """The house, its database brought up to date. Raises what `EXPECTED` lists."""
-    return build(settings())
+def settings_file() -> Path:
+    """The file that the configuration is read from."""
+    return path_of(chosen.config, os.environ)
+
+
+def house(*, makes: bool = False) -> House:
+    """The house, its database brought up to date. Raises what `EXPECTED` lists.
+
+    Only where something is first put into it is one made: an answer about a database that nobody has made would be
+    about nothing, as where a command is given in the wrong folder.
+    """
+    return build(settings(), makes=makes)
 
 
 def operator() -> str:
     """Who acts, for the log."""
-    return f"{getpass.getuser()} (command line)"
+    return f"{user()} (command line)"
+
+
+def user() -> str:
+    """Whom the operating system takes us for: a name, or the number of one who has none, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.geteuid()}"
 
 
 def newsletters(built: House | Settings, slug: str | None) -> list[Newsletter]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,8 +11,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from digest import migrations
-from digest.cli.context import Failed, app, settings
-from digest.cli.printing import print_table
+from digest.cli.context import Failed, app, settings, settings_file, user
+from digest.cli.printing import counted, print_table
 from digest.cli.relay import explained
 from digest.inbound import keeping
 from digest.mail import selftest
@@ -29,11 +30,14 @@ from subscribers.keys import BadKeys, read_keys
 from subscribers.languages import BadCatalogue, read_catalogues
 
 Look = Callable[[], str]
-Row = tuple[bool, str, str]
-"""Whether it is right, what was looked at, what was found."""
+Row = tuple[str, str, str]
+"""How it is, what was looked at, what was found."""
+OK, ODD, WRONG = "ok", "note", "WRONG"
+"""As it should be; as it should not stay, though everything works; and what keeps something from working."""
 
 NOT_MADE = "not made yet; `digest up` makes it"
 NOT_READ = "not read yet"
+OF_THIS_ENVIRONMENT = " (as the file and this environment have it; the web process may have more)"
 CHECK_THE_RELAY = (
     "send a test issue to a mailbox of yours (`digest test-send`), save it as it came, and `digest dkim check FILE`"
 )
@@ -43,42 +47,49 @@ class _Wrong(Exception):
     """A look found something wrong."""
 
 
+class _Odd(Exception):
+    """A look found what works and should be different."""
+
+
 @app.command()
 def doctor() -> None:
     """Look everything over: keys, database, mail, relay, templates, sources. Exit code 1 where something is wrong."""
     rows = list(_rows(settings()))
-    print_table(("", "", "what was found"), [(("ok" if good else "WRONG"), name, said) for good, name, said in rows])
-    if not all(good for good, _, _ in rows):
+    print_table(("", "", "what was found"), rows)
+    if any(state == WRONG for state, _, _ in rows):
         raise Failed("Something needs your attention.")
 
 
 def _rows(found: Settings) -> Iterator[Row]:
-    yield True, "settings", f"{len(found.newsletters)} newsletter(s): {', '.join(found.newsletters)}"
+    yield OK, "settings", f"{counted(len(found.newsletters), 'newsletter')}: {', '.join(found.newsletters)}"
     yield _looked("keys", lambda: _keys(found))
     with closing(Database(found.database.url)) as database:
         state = _looked("database", lambda: _database(database))
         yield state
+        yield _looked("files", lambda: _files(database))
         yield _looked("mail", _mail)
         yield _looked("templates", lambda: _templates(found))
         yield _looked("relay", lambda: _relay(found.smtp))
         yield _looked("dkim", lambda: _dkim(found))
         yield _looked("links", lambda: _links(found))
         yield _looked("hooks", lambda: _hooks(found))
-        is_right, _, said = state
+        how, _, said = state
         # Where the database is wrong, its row has said so, and nothing is known of the sources.
-        if is_right:
+        if how == OK:
             yield _looked("inbound", lambda: _inbound(found, None if said == NOT_MADE else database))
             yield _looked("sources", lambda: NOT_READ if said == NOT_MADE else _sources(found, database))
 
 
 def _looked(name: str, look: Look) -> Row:
     try:
-        return True, name, look()
+        return OK, name, look()
+    except _Odd as error:
+        return ODD, name, str(error)
     except (_Wrong, BadKeys, BadTemplate, BadWords, BadCatalogue) as error:
-        return False, name, str(error)
+        return WRONG, name, str(error)
     except sa.exc.SQLAlchemyError as error:
         reason = getattr(error, "orig", None) or error
-        return False, name, f"the database cannot be worked with: {reason}"
+        return WRONG, name, f"the database cannot be worked with: {reason}"
 
 
 def _keys(found: Settings) -> str:
@@ -87,13 +98,11 @@ def _keys(found: Settings) -> str:
 
 
 def _database(database: Database) -> str:
-    name = database.url.database or ":memory:"
-    # What begins like these is no plain path to a file.
-    if database.is_sqlite and not name.startswith((":", "file:")) and _is_missing(Path(name)):
+    if database.file:
+        _check_folder(database.file.absolute().parent)
+    if migrations.is_missing(database):
         return NOT_MADE
     if trouble := migrations.trouble(database):
-        if _is_empty(database):
-            return NOT_MADE
         raise _Wrong(trouble)
     # A write that changes nothing and is not kept: what is read-only shows itself only then.
     with database.write() as session:
@@ -102,21 +111,29 @@ def _database(database: Database) -> str:
     return f"{database.engine.dialect.name}, up to date"
 
 
-def _is_missing(file: Path) -> bool:
-    """Whether SQLite's file is not there, and can be made. Raises `_Wrong` where it could not be."""
-    if file.exists():
-        return False
-    if not file.parent.is_dir():
-        raise _Wrong(f"the folder {file.parent} is not there; make it, or set [database] url")
-    return True
-
-
-def _is_empty(database: Database) -> bool:
+def _check_folder(folder: Path) -> None:
+    """See to it that SQLite can make its files there. Raises `_Wrong`."""
+    if not folder.is_dir():
+        raise _Wrong(f"the folder {folder} is not there; make it, or set [database] url")
     try:
-        return not sa.inspect(database.engine).get_table_names()
-    except sa.exc.SQLAlchemyError:
-        # It could not be looked into, and the caller knows why.
-        return False
+        # Tried, since modes do not say it all: a disk may be read-only. A file without a name, so nothing stays.
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _Wrong(
+            f"nothing can be written in the folder {folder} by {user()} ({error.strerror}), and SQLite makes files "
+            "there; give it to that user, or set [database] url"
+        ) from error
+
+
+def _files(database: Database) -> str:
+    """Whether what is kept is for its owner alone."""
+    file = database.file
+    beside = [file.with_name(file.name + end) for end in ("", "-wal", "-shm")] if file else []
+    there = [path for path in (settings_file(), *beside) if path.exists()]
+    if shown := [str(path) for path in there if path.stat().st_mode & 0o004]:
+        raise _Odd(f"everybody on this machine can read {', '.join(shown)}; `chmod 600` shuts them out")
+    return "for their owner alone, or their group's"
 
 
 def _mail() -> str:
@@ -155,7 +172,8 @@ def _dkim(found: Settings) -> str:
         for slug, one in ours.items()
     ]
     if relays := [slug for slug in found.newsletters if slug not in ours]:
-        said.append(f"{', '.join(relays)} is left to the relay to sign; {CHECK_THE_RELAY}")
+        verb = "is" if len(relays) == 1 else "are"
+        said.append(f"{', '.join(relays)} {verb} left to the relay to sign; {CHECK_THE_RELAY}")
     return ". ".join(said)
 
 
@@ -176,9 +194,13 @@ def _links(found: Settings) -> str:
 def _hooks(found: Settings) -> str:
     """Which mail providers can tell us of bounces (N-30)."""
     if half_way := found.hooks.half_way():
-        raise _Wrong("; ".join(half_way))
+        raise _Wrong("; ".join(half_way) + OF_THIS_ENVIRONMENT)
     names = [name for name in PROVIDERS if found.hooks.path_of(name)]
-    return f"{', '.join(names)} may tell of bounces" if names else "no mail provider tells of bounces"
+    return (
+        f"{', '.join(names)} may tell of bounces"
+        if names
+        else f"no mail provider tells of bounces{OF_THIS_ENVIRONMENT}"
+    )
 
 
 def _inbound(found: Settings, database: Database | None) -> str:

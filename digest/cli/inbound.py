@@ -20,6 +20,10 @@ from subscribers.vault import CannotOpen
 
 BAD_DATA, NO_USER, TRY_AGAIN = 65, 67, 75
 """What a mail server understands of an exit code (sysexits.h): give up, or hand it over again later."""
+WHAT_TO_DO = """
+(If they want to leave, never to be mailed again or to be erased: `digest subscribers leave|never|erase -`, and type the
+address. When it is dealt with: `digest inbound done {}`.)"""
+Numbers = Annotated[list[str], typer.Argument(metavar="NUMBER...", help="As `digest inbound list` numbers them.")]
 SHOWN = 20_000
 """Characters of a mail that are shown."""
 
@@ -91,8 +95,9 @@ def list_kept(as_json: Json = False) -> None:
 
 
 @inbound.command()
-def show(number: Annotated[int, typer.Argument(help="As `digest inbound list` numbers it.")]) -> None:
+def show(text: Annotated[str, typer.Argument(metavar="NUMBER", help="As `digest inbound list` numbers it.")]) -> None:
     """Print one as plain text. It may hold an address, so this needs the private key."""
+    number = _number(text)
     built = house()
     with built.database.read() as session:
         arrival = session.get(Arrival, number, options=[undefer(Arrival.sealed)])
@@ -108,17 +113,26 @@ def show(number: Annotated[int, typer.Argument(help="As `digest inbound list` nu
             say(f"to {mail.recipient or '(nobody said)'}")
             raw = mail.octets
     say(raw.decode("utf-8", "replace").replace("\r\n", "\n")[:SHOWN])
+    say(WHAT_TO_DO.format(number))
 
 
 @inbound.command()
-def done(number: Annotated[int, typer.Argument(help="As `digest inbound list` numbers it.")]) -> None:
-    """Remove one that a person has dealt with."""
+def done(numbers: Numbers) -> None:
+    """Remove what a person has dealt with; all of them, or none where one is wrong."""
     built = house()
-    now = built.clock()
+    now, wanted = built.clock(), [_number(text) for text in dict.fromkeys(numbers)]
     with built.database.write() as session:
-        arrival = session.get(Arrival, number, with_for_update=True)
-        if arrival is None or arrival.state is not ArrivalState.KEPT:
-            raise Failed(f"Nothing of number {number} waits for a person.")
-        arrivals.finish(arrival, f"dealt with: {arrival.outcome}", now)
-        session.add(LogEntry(at=now, who=operator(), action="inbound", object=f"arrival {number}", detail="done"))
-    say("it is removed")
+        for number in sorted(wanted):
+            arrival = session.get(Arrival, number, with_for_update=True)
+            if arrival is None or arrival.state is not ArrivalState.KEPT:
+                raise Failed(f"Nothing of number {number} waits for a person; nothing was removed.")
+            arrivals.finish(arrival, f"dealt with: {arrival.outcome}", now)
+            session.add(LogEntry(at=now, who=operator(), action="inbound", object=f"arrival {number}", detail="done"))
+    say("it is removed" if len(wanted) == 1 else f"{len(wanted)} are removed")
+
+
+def _number(text: str) -> int:
+    """Raises `Failed`."""
+    if not text.isascii() or not text.isdigit():
+        raise Failed(f"{text!r} is no number; `digest inbound list` says which there are.")
+    return int(text)

@@ -50,7 +50,7 @@ Neutral = Annotated[bool, typer.Option("--neutral", help="For readers whose subj
 @app.command()
 def gather(newsletter: NewsletterName = None, as_json: Json = False) -> None:
     """Read every source and store what is new or changed."""
-    built = house()
+    built = house(makes=True)
     reports = {one.slug: _gather(built, one, quiet=as_json) for one in newsletters(built, newsletter)}
     if as_json:
         print_json({slug: [asdict(report) for report in found] for slug, found in reports.items()})
@@ -89,7 +89,7 @@ def draft(
     as_json: Json = False,
 ) -> None:
     """Open the week's issue with its stories, once; a second call shows the one that stands."""
-    built = house()
+    built = house(makes=True)
     wanted = parse_week(week) if week else None
     done = [
         open_draft(built.database, one, built.clock(), wanted, who=operator()) for one in newsletters(built, newsletter)

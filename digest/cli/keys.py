@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from digest.cli.context import Failed, app, house, settings, writing
-from digest.cli.printing import print_table, say
+from digest.cli.printing import counted, print_table, say
 from digest.wiring import House
 from subscribers.keys import make_keys, read_keys, write_keys
 from subscribers.rotation import (
@@ -26,7 +28,7 @@ from subscribers.rotation import (
     retire_all,
     standing,
 )
-from subscribers.sealed import MENDABLE, Finding, check_keys, check_values, mend
+from subscribers.sealed import MENDABLE, OLD_INDEX, Finding, check_keys, check_values, has_sealed, mend
 from subscribers.vault import Keys, Vault
 
 MOST_SHOWN = 50
@@ -85,18 +87,25 @@ def check(
         raise Failed("These keys have no `private` and open nothing; repair where the whole keys file is.")
     vault = Vault(built.database, found)
     findings = check_keys(built.database, vault, found)
+    if not has_sealed(built.database):
+        _say_findings(findings)
+        say("nothing is sealed here, so nothing was checked")
+        return
     if not findings and found.private:
-        findings = list(check_values(built.database, vault, None if every else SAMPLE))
+        findings = list(check_values(built.database, vault, found, None if every else SAMPLE))
     if repair:
         findings = _repaired(built, vault, findings)
-    _say_findings(findings)
+    if found.previous:
+        old = sum(one.advice == OLD_INDEX for one in findings)
+        say(f"a rotation is under way; {counted(old, 'row still has', 'rows still have')} the old index")
+    _say_findings([one for one in findings if one.advice != OLD_INDEX])
     say("the keys fit the database" if found.private else "the keys fit the database, and open nothing in it")
 
 
 def _repaired(built: House, vault: Vault, findings: list[Finding]) -> list[Finding]:
     rows = sorted({one.row for one in findings if one.advice == MENDABLE and one.row is not None})
     left = mend(built.database, vault, rows)
-    say(f"{len(rows) - len(left)} rows have new hashes")
+    say(f"{counted(len(rows) - len(left), 'row has', 'rows have')} new hashes")
     return [*(one for one in findings if one.advice != MENDABLE), *left]
 
 
@@ -132,7 +141,7 @@ def rotate(
     if status:
         _say_standing(standing(built.database, read_keys(path)))
         return
-    with alone(path):
+    with alone(path), _going_on():
         found = _begun(built, path, data_keys=data_keys, finishing=finishing)
         # An embedded installation is one machine, whose processes have seen the new file by themselves.
         is_last = finishing or (found.previous is not None and built.database.is_sqlite)
@@ -140,6 +149,15 @@ def rotate(
             close(built.database, found, built.clock())
         _work(built, found, wait=wait)
         _say_end(built, path, is_last=is_last)
+
+
+@contextmanager
+def _going_on() -> Iterator[None]:
+    """Raises `Failed` where the operator stops the work."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Failed("Stopped. Nothing is lost; the same command goes on.") from None
 
 
 def _begun(built: House, path: Path, *, data_keys: bool, finishing: bool) -> Keys:
@@ -188,7 +206,8 @@ def _say_end(built: House, path: Path, *, is_last: bool) -> None:
         is_done = finish(built.database, path, built.clock())
     now = standing(built.database, read_keys(path))
     if now.retired or (is_last and not is_done):
-        say(f"{now.retired} old data keys are kept until nobody can be using them; run the same again in some minutes")
+        kept = counted(now.retired, "old data key is", "old data keys are")
+        say(f"{kept} kept until nobody can be using them; run the same again in some minutes")
     elif not is_done:
         say("now give every web machine its new copy (`digest keys split`), start its processes anew, and then")
         say("`digest keys rotate --finish` lets the old pair go")

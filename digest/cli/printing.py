@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from subscribers.characters import steers
+
 WIDEST = 10_000
 """Columns of a table that goes to a file or a pipe: it is as wide as it needs to be, and nothing is folded."""
-# They reorder what stands around them, so that a line can read as something it is not.
-_REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 out = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
 """Standard output. Print to it by `say`, `print_table` and `print_json`."""
@@ -22,7 +22,7 @@ out = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 def plain(text: str) -> str:
     """A text without the characters that steer a terminal; its lines stay."""
-    kept = (char for char in text.expandtabs(4) if char == "\n" or not _steers(char))
+    kept = (char for char in text.expandtabs(4) if char == "\n" or not steers(char))
     return "".join(kept)
 
 
@@ -34,6 +34,11 @@ def one_line(text: str) -> str:
 def indented(text: str) -> str:
     """A text of several lines, for standing behind a label: what follows the first line is set in."""
     return "\n  ".join(line for line in (one_line(part) for part in text.splitlines()) if line)
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """A number with its noun: `1 reader`, `2,000 readers`."""
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
 
 
 def say(text: str = "") -> None:
@@ -56,8 +61,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
     if out.is_terminal:
         out.print(table, soft_wrap=False)
     else:
-        Console(width=WIDEST, markup=False, emoji=False, highlight=False).print(table)
-
-
-def _steers(char: str) -> bool:
-    return unicodedata.category(char) == "Cc" or char in _REORDERING
+        wide = Console(width=WIDEST, markup=False, emoji=False, highlight=False, file=io.StringIO())
+        wide.print(table)
+        # Each line as long as what it says, and not as the longest of the table.
+        lines = wide.file.getvalue().splitlines()  # type: ignore[attr-defined] # It is the one from above.
+        out.file.write("".join(f"{line.rstrip()}\n" for line in lines))

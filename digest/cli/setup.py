@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from digest.cli.context import Failed, app, writing
 from digest.cli.keys import write_new
 from digest.cli.printing import say
 from digest.configuration import FILE_NAME
+from subscribers.transfer.rejects import open_for_owner
 
 KEYS_NAME = "digest.keys"
 CONFIG = """\
@@ -63,6 +65,9 @@ interval = "1 h"
 [newsletters.watchdog]
 title = "Watchdog"
 description = "Human rights, civil society and press freedom, every Thursday."
+# What people agree to who subscribe. Without this line: "Send me Watchdog by e-mail.", in its language if we have words
+# for that, and the description.
+# wording = "Yes, send me Watchdog by e-mail every Thursday."
 language = "en"
 timezone = "Europe/Prague"
 # When it goes out, and when the week's window ends: posts from one cut-off to the next belong to one issue.
@@ -108,10 +113,13 @@ def init(
     wrote = [_write_config(config)] if config not in there else []
     wrote += [write_new(secret)] if secret not in there else []
     say(f"{kept}wrote {' and '.join(wrote)}")
-    say(f"next: edit {config}, then `digest doctor`, `digest users add NAME`, `digest up`")
+    # The file is looked for in the current folder alone, so elsewhere it has to be named.
+    named = "digest" if folder.resolve() == Path.cwd() else f"digest -c {shlex.quote(str(config))}"
+    say(f"next: edit {config}, then `{named} doctor`, `{named} users add NAME`, `{named} up`")
 
 
 def _write_config(path: Path) -> str:
-    with writing(path), path.open("x", encoding="utf-8") as file:
+    # For its owner alone: a relay's password is soon in it.
+    with writing(path), open_for_owner(path, replace=False) as file:
         file.write(CONFIG)
     return str(path)

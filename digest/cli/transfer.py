@@ -14,17 +14,17 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from digest.cli.context import Failed, house, newsletters, operator
 from digest.cli.people import subscribers
-from digest.cli.printing import one_line, out, print_table, say
+from digest.cli.printing import counted, one_line, out, print_table, say
 from digest.issues import log
 from digest.settings import Newsletter
 from digest.wiring import House
 from subscribers.forms import mentions_address
-from subscribers.transfer.bringing import Bringing, Request
+from subscribers.transfer.bringing import UNKNOWN_WORD, Bringing, HelperEnded, Request
 from subscribers.transfer.leaving import count_readers, export
 from subscribers.transfer.plan import Fate, Tally
 from subscribers.transfer.rejects import rejected_path
-from subscribers.transfer.sheet import BadSheet
-from subscribers.transfer.systems import MAPPED
+from subscribers.transfer.sheet import BadSheet, check_file
+from subscribers.transfer.systems import KNOWN_WORDS, MAPPED
 
 _MEANINGS = "|".join(MAPPED)
 _COLUMN = re.compile(rf"\s*({_MEANINGS})\s*=(.*?)(?=,\s*(?:{_MEANINGS})\s*=|\Z)", re.DOTALL)
@@ -72,7 +72,7 @@ def bring_in(
     """
     if yes and dry_run:
         raise typer.BadParameter("--yes and --dry-run contradict each other.")
-    built = house()
+    built = house(makes=True)
     (target,) = newsletters(built, newsletter)
     request = Request(file, target.slug, target.language, _checked(evidence), _columns(columns), _pairs(only))
     run = Bringing(built.database, built.vault, request, built.clock(), built.keys)
@@ -81,6 +81,7 @@ def bring_in(
 
 
 def _go(built: House, run: Bringing, request: Request, *, yes: bool) -> None:
+    check_file(request.path)
     rejected = rejected_path(request.path)
     try:
         with _bar(run, "taking in" if yes else "looking") as on_batch:
@@ -88,21 +89,27 @@ def _go(built: House, run: Bringing, request: Request, *, yes: bool) -> None:
     except KeyboardInterrupt:
         if yes:
             _record(built, run, request, "stopped")
-        _show(run)
+        if run.tally.rows:
+            _show(run)
         raise Failed("Stopped. What is in stays in, nothing is half done; the same command goes on with it.") from None
-    except (BadSheet, OSError):
+    except (BadSheet, HelperEnded, OSError):
         if yes and run.tally.rows:
             _record(built, run, request, "failed")
         raise
     if yes:
         _record(built, run, request, "done")
+    if not run.tally.rows and run.passed_by:
+        wanted = " and ".join(f"{value!r} in {name}" for name, value in request.only.items())
+        raise Failed(f"None of the {counted(run.passed_by, 'row')} has {wanted}; nothing was changed.")
     _show(run)
     _conclude(run, rejected, yes=yes)
 
 
 def _show(run: Bringing) -> None:
     tally = run.tally
-    say(f"{run.system}, {_ENCODINGS.get(run.encoding, run.encoding)}: {tally.rows:,} rows" + _passed(run))
+    # Where nothing could be read, it is no system's file, whatever its first line seemed to be.
+    system = run.system if tally.fates[Fate.BAD] < tally.rows else "no list that is known here"
+    say(f"{system}, {_ENCODINGS.get(run.encoding, run.encoding)}: {counted(tally.rows, 'row')}" + _passed(run))
     if not run.is_encoding_certain:
         say("  This is not UTF-8; it was read as Windows-1252 (cp1252). Look whether names outside ASCII are right.")
     print_table(
@@ -124,6 +131,8 @@ def _lines(tally: Tally, reason: str) -> str:
 
 def _conclude(run: Bringing, rejected: Path, *, yes: bool) -> None:
     tally = run.tally
+    if any(reason.startswith(UNKNOWN_WORD) for reason in tally.bad_counts):
+        say(f"Known words for where they stand: {', '.join(KNOWN_WORDS)}.")
     if not tally.rows or tally.fates[Fate.BAD] == tally.rows:
         raise Failed("Not one row could be read: this is no list of readers, or not in the form that it seems to be.")
     if tally.fates[Fate.UNPROVEN]:
@@ -133,10 +142,11 @@ def _conclude(run: Bringing, rejected: Path, *, yes: bool) -> None:
         )
     if yes and tally.bad_counts:
         say(f"The rows that were not taken in are in {rejected}, with addresses, for you alone; delete it when done.")
+    changed = counted(tally.changes, "person", "people")
     if yes:
-        say(f"done: {tally.changes:,} people changed")
+        say(f"done: {changed} changed")
     else:
-        say(f"Nothing was changed. To do it: the same command with --yes. It changes {tally.changes:,} people.")
+        say(f"Nothing was changed. To do it: the same command with --yes. It changes {changed}.")
 
 
 def _record(built: House, run: Bringing, request: Request, how: str) -> None:
@@ -181,7 +191,7 @@ def _ask(newsletter: Newsletter, count: int, output: Path) -> None:
     """Let the operator type what they are about to give away. Raises `Failed`."""
     if not sys.stdin.isatty():
         raise Failed("This writes every address in plain text; there is no terminal to ask, so say it with --yes.")
-    say(f"This writes {count:,} addresses of {newsletter.slug} to {output} in plain text.")
+    say(f"This writes {counted(count, 'address', 'addresses')} of {newsletter.slug} to {output} in plain text.")
     if typer.prompt(f"Type {newsletter.slug} to go on", default="", show_default=False) != newsletter.slug:
         raise Failed("Nothing was written.")
 
@@ -196,7 +206,7 @@ def _export(built: House, newsletter: Newsletter, output: Path) -> None:
             who=operator(),
             action="export",
             about=newsletter.slug,
-            detail=f"{count} addresses in plain text",
+            detail=f"{counted(count, 'address', 'addresses')} in plain text",
         )
     try:
         written = export(built.database, built.vault, newsletter.slug, output)
@@ -204,7 +214,7 @@ def _export(built: House, newsletter: Newsletter, output: Path) -> None:
         raise Failed(f"{output} is there already; it is not written over.") from None
     except OSError as error:
         raise Failed(f"{output} cannot be written: {error.strerror}.") from error
-    say(f"wrote {written:,} readers to {output}, for you alone (mode 0600); the log says that you did")
+    say(f"wrote {counted(written, 'reader')} to {output}, for you alone (mode 0600); the log says that you did")
 
 
 def _checked(evidence: str) -> str:
@@ -239,7 +249,7 @@ def _reading(path: Path) -> Iterator[None]:
     """Raises `Failed` with what is wrong with the file."""
     try:
         yield
-    except BadSheet as error:
+    except (BadSheet, HelperEnded) as error:
         raise Failed(str(error)) from error
     except OSError as error:
         raise Failed(f"{error.filename or path} cannot be read or written: {error.strerror}.") from error

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from digest.inbound import policy
-from digest.inbound.notice import ByAddress, ByDelivery, Notice, Sign, Who
+from digest.inbound.notice import ByAddress, ByConfirmation, ByDelivery, ByPerson, BySubscription, Notice, Sign, Who
 from digest.inbound.policy import Known, Tried, Verdict
 from digest.mail import ledger
 from digest.mail.providers import Provider, provider_of
@@ -99,7 +99,11 @@ class Applier:
                 return None
             person = number_of(session, self.vault, address)
             return _by_person(session, person) if person is not None else None
-        query = sa.select(Subscription).where(Subscription.public_id == who.public_id)
+        if isinstance(who, ByPerson):
+            is_them = Subscriber.known_by(who.blind_index, who.suppression_hash)
+            person = session.scalar(sa.select(Subscriber.id).where(is_them))
+            return Found(person) if person is not None else None
+        query = sa.select(Subscription).where(_named_by(who))
         one = session.scalar(query)
         return Found(one.subscriber_id, one.id, one.newsletter) if one else None
 
@@ -173,6 +177,12 @@ def _by_delivery(session: Session, public_id: bytes) -> Found | None:
     if person is None or person.created_at > one.created_at:
         return None
     return Found(one.subscriber_id, one.subscription_id, one.newsletter, one.issue_id, one.id)
+
+
+def _named_by(who: BySubscription | ByConfirmation) -> sa.ColumnElement[bool]:
+    if isinstance(who, ByConfirmation):
+        return Subscription.confirm_hash == who.token_hash
+    return Subscription.public_id == who.public_id
 
 
 def _by_person(session: Session, subscriber_id: int) -> Found:

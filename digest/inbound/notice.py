@@ -42,7 +42,22 @@ class ByAddress:
     address: str = field(repr=False)
 
 
-Who = ByDelivery | BySubscription | ByAddress
+@dataclass(frozen=True)
+class ByPerson:
+    """Whose letter it was, by the keyed hashes in its link for never being mailed again."""
+
+    blind_index: bytes = field(repr=False)
+    suppression_hash: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ByConfirmation:
+    """Whose letter it was, by the hash of its link for confirming."""
+
+    token_hash: bytes = field(repr=False)
+
+
+Who = ByDelivery | BySubscription | ByAddress | ByPerson | ByConfirmation
 
 
 @dataclass(frozen=True)

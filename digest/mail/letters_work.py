@@ -144,7 +144,7 @@ class LettersWork(Batches):
                 "publisher": newsletter.publisher,
                 "hours": CONFIRM_WITHIN // dt.timedelta(hours=1),
                 **said,
-                **({"never_url": self._never_url(address)} if said.get("never_url") else {}),
+                **({"never_url": self._never_url(address, newsletter.language)} if said.get("never_url") else {}),
             },
         )
         return letter_mailing(
@@ -156,13 +156,16 @@ class LettersWork(Batches):
             is_reply=ANSWERS_MAIL in said,
         )
 
-    def _never_url(self, address: str) -> str:
-        """The link by which somebody forbids all mail. Where the letter was asked for, not every spelling was known."""
+    def _never_url(self, address: str, language: str) -> str:
+        """The link by which somebody forbids all mail. Where the letter was asked for, not every spelling was known.
+
+        It names no newsletter, so it says in which language its page speaks.
+        """
         parsed = parse_address(address)
         if not isinstance(parsed, Address):
             raise CannotOpen("what was sealed is no address")
         hashes = self._vault.blind_index(parsed.identity), self._vault.suppression_hash(parsed.identity)
-        return self._links.never(*hashes, mailbox_hash_of(self._vault, parsed))
+        return self._links.never(*hashes, mailbox_hash_of(self._vault, parsed), language)
 
     def _recipient(self, session: Session, delivery: Delivery) -> str | None:
         if delivery.user_id is not None:

@@ -23,9 +23,10 @@ from digest.mail.render_story import Block, shown, told
 from digest.mail.render_story import words as story_words
 from digest.mail.render_story_text import story_text
 from digest.mail.render_text import MANAGE_SLOT, UNSUBSCRIBE_SLOT, Slot, isolate, plain, tidy
-from digest.mail.render_words import FALLBACK, Words, date_text, digits, has_words, load_words, words_for
+from digest.mail.render_words import FALLBACK, Words, date_text, digits, has_word, has_words, load_words, words_for
 from digest.settings import direction_of
 from subscribers.lifecycle import Format
+from subscribers.newsletters import Sentence
 
 Whole = Mapping[int, tuple[Block, ...]]
 """The stories that are told whole, by their places in the issue."""
@@ -190,21 +191,28 @@ class Renderer:
         words = words_for(self._languages, str(values.get("language", "")))
         return self._letter(kind, {**plain(values), "words": words})
 
-    def dated(self, day: dt.date, language: str) -> Dated:
-        """A date as the mails of a language have it, for the pages beside them."""
+    def dated(self, day: dt.date, language: str, pattern: str = "date") -> Dated:
+        """A date as the mails of a language have it, for the pages beside them; `pattern` as in `date_text`."""
         words = words_for(self._languages, language)
-        return Dated(date_text(day, words), language if has_words(self._languages, language) else FALLBACK)
+        return Dated(date_text(day, words, pattern), language if has_words(self._languages, language) else FALLBACK)
+
+    def said(self, word: str, language: str, **values: str) -> Sentence:
+        """One of the fixed words of a language, filled in, for the pages beside the mails."""
+        spoken = language if has_word(self._languages, language, word) else FALLBACK
+        text: str = words_for(self._languages, language)[word].format(**values)
+        return Sentence(text, spoken, direction_of(spoken))
 
     def _letter(self, kind: str, values: dict[str, Any]) -> Rendered:
         direction: Literal["ltr", "rtl"] = "rtl" if values.get("direction") == "rtl" else "ltr"
         start, end = ("right", "left") if direction == "rtl" else ("left", "right")
         context = {**values, "direction": direction, "start": start, "end": end}
         context["fonts"] = context["words"]["fonts"]
-        subject = self._text(f"{kind}/subject.txt", context)
+        subject = " ".join(self._text(f"{kind}/subject.txt", context).split())
+        context["subject"] = subject
         body = self._text(f"{kind}/body.txt", context)
         if direction == "rtl":
             body = "\n".join(isolate(line, "\u2068", "\u2069") for line in body.splitlines())
-        return Rendered(" ".join(subject.split()), tidy(body), self._html(f"{kind}/body.mjml", context, direction))
+        return Rendered(subject, tidy(body), self._html(f"{kind}/body.mjml", context, direction))
 
     def _text(self, name: str, context: dict[str, Any]) -> str:
         try:

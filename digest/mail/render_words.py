@@ -52,13 +52,18 @@ def has_words(languages: dict[str, Words], language: str) -> bool:
     return bool(_own(languages, language))
 
 
+def has_word(languages: dict[str, Words], language: str, word: str) -> bool:
+    """Whether a language tag has this word of its own."""
+    return word in _own(languages, language)
+
+
 def _own(languages: dict[str, Words], language: str) -> Words:
     tag = language.lower()
     return languages.get(tag) or languages.get(tag.partition("-")[0]) or {}
 
 
 def date_text(day: dt.date, words: Words, pattern: str = "date") -> str:
-    """A date in words, by the language's calendar; `pattern` is `date` or `short_date` of the words file."""
+    """A date in words, by the language's calendar; `pattern` is `date`, `plain_date` or `short_date` of the words."""
     year, month, number = (day.year, day.month, day.day)
     if words.get("calendar") == "persian":
         year, month, number = solar_hijri(day)

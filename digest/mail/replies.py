@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from digest.models import DeliveryState
+from subscribers.characters import cleaned
 
 RETRY_AFTER = (5, 15, 45, 120, 180)
 """Minutes to the next try after the first, second, … failed one; the last repeats (S-30; RFC 6647 §5)."""
@@ -141,9 +142,8 @@ def _enhanced(reply: Reply) -> tuple[int, ...]:
 
 
 def tidy(text: str) -> str:
-    """A reply as it may be kept: bounded, printable, and with every address replaced (S-23, O-53)."""
-    printable = "".join(char if char.isprintable() else " " for char in text)
-    return " ".join(_ADDRESS.sub("<address>", printable).split())[:MAX_REPLY]
+    """A reply as it may be kept: bounded, in one line, and with every address replaced (S-23, O-53)."""
+    return " ".join(_ADDRESS.sub("<address>", cleaned(text)).split())[:MAX_REPLY]
 
 
 def without(text: str, recipient: str) -> str:

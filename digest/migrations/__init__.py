@@ -24,6 +24,28 @@ class BadDatabase(Exception):
     """The database cannot be used; the message is a sentence that says why and what to do."""
 
 
+class NoDatabase(BadDatabase):
+    """There is no database, and whoever asks for it is not one to make it."""
+
+
+def demand(database: Database) -> None:
+    """See to it that there is a database; none is made. Raises `NoDatabase`."""
+    if is_missing(database):
+        where = database.file.absolute() if database.file else database.url.render_as_string(hide_password=True)
+        raise NoDatabase(f"There is no database at {where}; `digest up`, or what is first put into it, makes it.")
+
+
+def is_missing(database: Database) -> bool:
+    """Whether nothing of ours is there yet: SQLite's file, or any table. No file is made."""
+    if database.file and not database.file.exists():
+        return True
+    try:
+        return not sa.inspect(database.engine).get_table_names()
+    except sa.exc.SQLAlchemyError:
+        # It cannot be looked into, which is another trouble than that it is not there.
+        return False
+
+
 def upgrade(database: Database, target: str = "head") -> None:
     """Bring the schema up to date; several processes may do so at once. Raises `BadDatabase`."""
     try:

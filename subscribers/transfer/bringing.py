@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import errno
 import json
 import multiprocessing
 import re
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from subscribers.characters import cleaned
 from subscribers.db import Database
 from subscribers.forms import BadAddress, mentions_address
 from subscribers.lifecycle import Format
@@ -40,8 +40,13 @@ LARGE = 4 * 1024**2
 MOST_REASONS = 40
 """Kinds of bad rows that are told apart."""
 NO_EVIDENCE = "nothing shows that they agreed; say where the consent comes from with --evidence"
+UNKNOWN_WORD = "the system's word for where they stand is not one that we know"
 _LONGEST_EVIDENCE = 2000
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,4}")
+
+
+class HelperEnded(Exception):
+    """The process that reads a large file ended before the file did; the message is a sentence that says so."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ class Bringing:
         return self._passed
 
     def survey(self, on_batch: Callable[[], None] = lambda: None) -> Tally:
-        """Find out what would happen. Nothing is written. Raises `BadSheet`, `OSError`."""
+        """Find out what would happen. Nothing is written. Raises `BadSheet`, `HelperEnded`, `OSError`."""
         with open_sheet(self._request.path) as sheet:
             self._run(sheet, self.open(sheet), None, on_batch)
         return self.tally
@@ -112,7 +117,7 @@ class Bringing:
     def bring(self, rejected: Path, on_batch: Callable[[], None] = lambda: None) -> Tally:
         """Take them in, a batch a transaction; rows that cannot be are written to `rejected`.
 
-        Killed at any point and run again, it ends as if it had run once. Raises `BadSheet`, `OSError`.
+        Killed at any point and run again, it ends as if it had run once. Raises `BadSheet`, `HelperEnded`, `OSError`.
         """
         with open_sheet(self._request.path) as sheet:
             reading = self.open(sheet)
@@ -167,7 +172,7 @@ class Bringing:
         if isinstance(address, BadAddress):
             return _Bad(line, address.reason, cells)
         if entry.standing is None:
-            return _Bad(line, "the system's word for where they stand is not one that we know", cells)
+            return _Bad(line, f"{UNKNOWN_WORD}: {entry.unknown or 'none'}", cells)
         is_shown = entry.is_proven or bool(self._request.evidence)
         public_id, is_stored = secrets.token_bytes(16), is_sealed and is_shown and entry.standing is Standing.READER
         now = self._now
@@ -315,10 +320,9 @@ def _by_the_file(person: Person) -> Fate:
 
 
 def _kept_evidence(text: str) -> str:
-    """The evidence of our own export, if it is what we would have written; a sentence's line breaks are spaces then."""
-    text = text if text.isprintable() else " ".join(text.split())
-    is_fit = len(text) <= _LONGEST_EVIDENCE and text.isprintable() and not mentions_address(text)
-    return text if is_fit else ""
+    """The evidence of our own export, in one line, if it is what we would have written."""
+    text = cleaned(text)
+    return text if len(text) <= _LONGEST_EVIDENCE and not mentions_address(text) else ""
 
 
 def _add_choices(person: Person, own: Mapping[str, str], now: dt.datetime) -> None:
@@ -336,7 +340,7 @@ def ahead(url: sa.URL, keys: Keys, request: Request, now: dt.datetime, *, is_sea
     """The batches of a file, made by a process of its own, so that a second core takes half of the work.
 
     Not by a thread: both halves hold the interpreter's lock, and measured slower together than one after the other.
-    Raises what reading raises.
+    Raises what reading raises, and `HelperEnded`.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
@@ -365,7 +369,10 @@ def _receive(pipe: Connection[Batch | Exception | None]) -> Batch | None:
     try:
         received: Batch | Exception | None = pipe.recv()
     except EOFError:
-        raise OSError(errno.ECHILD, "the process that reads it ended") from None
+        raise HelperEnded(
+            "The second process, which reads a large file ahead, ended too early: the machine may be short of memory. "
+            "What is in stays in; run the same command again."
+        ) from None
     if isinstance(received, Exception):
         raise received
     return received

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -51,7 +52,7 @@ def open_reading(sheet: Sheet, columns: Mapping[str, str], only: Mapping[str, st
     delimiter = _delimiter(first, columns)
     sheet.layout = Layout(delimiter)
     header = _header(sheet)
-    system = _system(header, columns)
+    system = _system(sheet, header, columns)
     sheet.layout = Layout(delimiter, backslash=system.backslash)
     names = _names(header, columns)
     _check_email(header, system, names)
@@ -85,7 +86,7 @@ def _header(sheet: Sheet) -> list[str]:
     return header
 
 
-def _system(header: Sequence[str], columns: Mapping[str, str]) -> System:
+def _system(sheet: Sheet, header: Sequence[str], columns: Mapping[str, str]) -> System:
     if columns:
         return mapped(has_status="status" in columns)
     if system := recognise(header):
@@ -93,8 +94,17 @@ def _system(header: Sequence[str], columns: Mapping[str, str]) -> System:
     known = ", ".join(sorted(system.name for system in SYSTEMS))
     raise BadSheet(
         f"The columns are not those of an export that is known here ({known}, or a list of addresses): "
-        f"{', '.join(header[:20])}. Say which is which, like --map email={header[0] if header else 'Column'}."
+        f"{', '.join(header[:20])}. Say which is which, like --map {shlex.quote('email=' + _likely(sheet, header))}."
     )
+
+
+def _likely(sheet: Sheet, header: Sequence[str]) -> str:
+    """The column that has the addresses, as it seems: by its name, or by what stands in it first."""
+    row = next(sheet.rows(), None)
+    cells = [] if row is None or isinstance(row, Broken) else row[1]
+    held = (name for name, cell in zip(header, cells, strict=False) if "@" in cell)
+    called = (name for name in header if "mail" in normal(name))
+    return next(held, None) or next(called, "COLUMN")
 
 
 def _names(header: Sequence[str], columns: Mapping[str, str]) -> dict[str, int]:

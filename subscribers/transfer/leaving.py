@@ -18,6 +18,7 @@ from subscribers.roll import READS
 from subscribers.transfer.rejects import OWNER_ONLY, open_for_owner, write_row
 from subscribers.transfer.systems import OWN_COLUMNS
 from subscribers.vault import SUBSCRIBER_ADDRESS, Vault
+from subscribers.wordings import in_full, wordings
 
 PAGE = 1000
 """Rows of one look at the database."""
@@ -92,9 +93,12 @@ def _settle(file: TextIO) -> None:
 
 def _rows(database: Database, vault: Vault, newsletter: str) -> Iterator[tuple[str, ...]]:
     last = 0
+    with database.read() as session:
+        known = wordings(session)
     while page := _page(database, newsletter, last):
         for tie, person in page:
-            yield _cells(tie, vault.open(person.address_sealed, SUBSCRIBER_ADDRESS, person.public_id))
+            address = vault.open(person.address_sealed, SUBSCRIBER_ADDRESS, person.public_id)
+            yield _cells(tie, address, known)
         last = page[-1][0].id
 
 
@@ -110,7 +114,7 @@ def _page(database: Database, newsletter: str, last: int) -> list[tuple[Subscrip
         return [(row[0], row[1]) for row in session.execute(query)]
 
 
-def _cells(tie: Subscription, address: str) -> tuple[str, ...]:
+def _cells(tie: Subscription, address: str, known: dict[str, str]) -> tuple[str, ...]:
     return (
         address,
         "subscribed",
@@ -121,7 +125,7 @@ def _cells(tie: Subscription, address: str) -> tuple[str, ...]:
         "yes" if tie.is_neutral else "no",
         _instant(tie.paused_until),
         tie.method,
-        tie.evidence,
+        in_full(tie.evidence, known),
     )
 
 

@@ -175,8 +175,7 @@ class Sheet:
 @contextmanager
 def open_sheet(path: Path) -> Iterator[Sheet]:
     """Open a file of rows. Raises `BadSheet`; `OSError` where the system has something against it."""
-    if not path.is_file():
-        raise BadSheet(f"{path} is not a file; the rows are read twice, so a pipe will not do.")
+    check_file(path)
     size = path.stat().st_size
     if size > LARGEST_FILE:
         raise BadSheet(f"{path} is larger than {LARGEST_FILE // 1024**3} GiB; split it.")
@@ -185,6 +184,18 @@ def open_sheet(path: Path) -> Iterator[Sheet]:
     encoding, is_certain = _encoding(path)
     with path.open("rb") as file:
         yield Sheet(file, size, encoding, is_certain=is_certain)
+
+
+def check_file(path: Path) -> None:
+    """See to it that there is a file. Raises `BadSheet`."""
+    if path.is_dir():
+        raise BadSheet(f"{path} is a folder; name the file in it.")
+    if str(path) == "-" or (path.exists() and not path.is_file()):
+        raise BadSheet(
+            "The rows are read twice, so a pipe or standard input will not do; save them, and name the file."
+        )
+    if not path.exists():
+        raise BadSheet(f"There is no file {path}.")
 
 
 def columns_of(line: str, delimiter: str) -> list[str]:

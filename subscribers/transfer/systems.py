@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from subscribers.characters import cleaned
 from subscribers.forms import mentions_address
 from subscribers.transfer.cells import is_yes, read_instant, unescaped
 
@@ -48,6 +49,8 @@ class Entry(NamedTuple):
     """Where they signed up, if it says so in words that name nobody."""
     own: Mapping[str, str] | None = None
     """The cells of a row of our own export, which knows more."""
+    unknown: str = ""
+    """The system's word for where they stand, where it is one that we do not know."""
 
 
 _WORDS = {
@@ -67,6 +70,9 @@ _WORDS = {
     **dict.fromkeys(("complained", "complaint", "abuse", "spam"), Standing.COMPLAINED),
 }
 """What systems call it."""
+
+
+KNOWN_WORDS = tuple(sorted(_WORDS))
 
 
 def word(text: str) -> Standing | None:
@@ -283,6 +289,7 @@ def normal(name: str) -> str:
 
 _BRACKETS = re.compile(r"<([^<>]*)>\s*\Z")
 _LONGEST_SOURCE = 100
+_LONGEST_WORD = 30
 _NETWORK = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){3,}", re.IGNORECASE)
 """A network address, which is not kept of anybody (O-50)."""
 
@@ -306,17 +313,18 @@ class Interpreter:
             return "" if place is None else row[place].strip()
 
         asked, confirmed = self._instant(cell(system.asked)), self._instant(cell(system.confirmed))
-        ended = None
+        ended, standing = None, system.standing(cell)
         for name in system.ended:
             ended = ended or self._instant(cell(name))
         return Entry(
             address=self._address(row[self._email]),
-            standing=system.standing(cell),
+            standing=standing,
             is_proven=bool(asked or confirmed) and system.proves(cell),
             asked_at=asked,
             confirmed_at=confirmed,
             ended_at=ended,
             source=self._source(cell(system.source)),
+            unknown=_unknown(cell) if standing is None else "",
             own={name: unescaped(cell(name)) for name in OWN_COLUMNS} if system.is_own else None,
         )
 
@@ -334,9 +342,17 @@ class Interpreter:
         if text not in self._sources:
             if len(self._sources) > 1000:  # noqa: PLR2004 -- a list of readers has few sources; this one is no source.
                 return ""
-            is_plain = len(text) <= _LONGEST_SOURCE and text.isprintable()
-            self._sources[text] = text if is_plain and not _names_somebody(text) else ""
+            source = cleaned(text)
+            is_fit = len(source) <= _LONGEST_SOURCE and not _names_somebody(source)
+            self._sources[text] = source if is_fit else ""
         return self._sources[text]
+
+
+def _unknown(cell: Cell) -> str:
+    """The first word in a row for where somebody stands that we do not know, as far as it can be shown."""
+    texts = (cleaned(cell(name)) for name in ("status", "type", "subscriber_type", "global status", "list status"))
+    found = next((text for text in texts if text and word(text) is None), "")
+    return "" if _names_somebody(found) else found[:_LONGEST_WORD]
 
 
 def _names_somebody(text: str) -> bool:

@@ -11,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery, RawBody
 
 from subscribers.budgets import Pressure
-from subscribers.forms import BadAddress, parse_address
+from subscribers.forms import Address, BadAddress, parse_address
 from subscribers.guard import Knock, Verdict
 from subscribers.languages import mark
 from subscribers.tokens import Filled, read_fill_stamp
@@ -23,8 +23,8 @@ STALEST = dt.timedelta(hours=24)
 """How long a form that was handed out may be sent in."""
 
 ONCE_MORE = mark(
-    "Many people are signing up just now, so we ask for a moment of your computer's time. Please press the button once "
-    "more. If your browser runs no scripts, please try again in an hour."
+    "Before this goes on we ask for a moment of your computer’s time, which keeps programs away. Please press the "
+    "button once more; most often that is enough without scripts too. If not, please try again in an hour."
 )
 
 
@@ -51,11 +51,10 @@ def _answer(site: Site, fields: dict[str, str], network: str) -> Answer:
     chosen, typed = fields.get("newsletter", ""), fields.get("email", "")
     again = partial(site.form, chosen=chosen, typed=typed)
     filled = read_fill_stamp(site.service.token_key, fields.get("filled", ""), network)
-    if problem := _unusable(site, fields, filled):
-        return again(status=422, problem=problem)
     address = parse_address(typed)
-    if isinstance(address, BadAddress):
-        return again(status=422, problem=address.reason)
+    problem = _unusable(site, fields, address, filled)
+    if problem or isinstance(address, BadAddress):
+        return again(status=422, problem=problem)
     # A stamp that was handed out elsewhere is as good as none: one page could else send its visitors' browsers here.
     is_ours = filled is not None and filled.is_here
     knock = Knock(network, address.domain, fields.get("altcha", ""), is_ours=is_ours)
@@ -68,10 +67,15 @@ def _answer(site: Site, fields: dict[str, str], network: str) -> Answer:
     return site.page("public/look.html")
 
 
-def _unusable(site: Site, fields: dict[str, str], filled: Filled | None) -> str:
-    """Why a form cannot be taken as it is, in a sentence for whoever sent it; empty when it can."""
+def _unusable(site: Site, fields: dict[str, str], address: Address | BadAddress, filled: Filled | None) -> str:
+    """Why a form cannot be taken as it is, in a sentence for whoever sent it; empty when it can.
+
+    What takes more than another press is told first: the form that is handed out then is a new one anyway.
+    """
     if fields.get("newsletter") not in site.service.newsletters:
         return mark("Please choose a newsletter.")
+    if isinstance(address, BadAddress):
+        return address.reason
     # One that a newsroom has on a page of its own has no stamp (docs/form.md).
     if fields.get("filled") and (filled is None or site.clock() - filled.at > STALEST):
         return mark("This page had been open for a long time. Please press the button once more.")

@@ -75,6 +75,7 @@ def mine_routes(site: Site) -> list[HTTPRouteHandler]:
 def _choose(site: Site, token: str, fields: Fields) -> Answer:
     if not site.is_pressed(token, fields):
         return _page(site, token, status=422)
+    _keep_words(site, fields)
     with site.service.rooms.database.write() as session:
         person = person_of(session, token, site.clock(), locked=True)
         said = _act(_Press(site, session, person, token, fields)) if person else ""
@@ -115,7 +116,7 @@ def _page(site: Site, token: str, *, status: int = 200, said: str = "", about: s
         return _worn_off(site)
     context = {"said": said, "about": site.service.newsletters.get(about), "pauses": choices.PAUSES}
     return site.button(
-        "public/mine.html", token, status=status, mine=mine, here=token, newsletter=mine.first, **context
+        "public/mine.html", token, status=status, is_own=True, mine=mine, here=token, newsletter=mine.first, **context
     )
 
 
@@ -124,7 +125,7 @@ def _erase_page(site: Site, token: str, status: int = 200) -> Answer:
     if mine is None:
         return _worn_off(site)
     proof = button_token(site.service.token_key, _erasing(token))
-    return site.page("public/erase.html", status=status, proof=proof, here=token, newsletter=mine.first)
+    return site.page("public/erase.html", status=status, is_own=True, proof=proof, here=token, newsletter=mine.first)
 
 
 def _worn_off(site: Site) -> Answer:
@@ -144,6 +145,13 @@ def _download(site: Site, text: str) -> Answer:
     like = site.page("public/fresh_old.html").headers
     headers = {**like, "content-disposition": f'attachment; filename="{FILE_NAME}"'}
     return Response(text, status_code=200, media_type="application/json", headers=headers)
+
+
+def _keep_words(site: Site, fields: Fields) -> None:
+    """See to it that what somebody is about to agree to is kept; before the transaction that their row is held in."""
+    info = site.service.newsletters.get(fields.get("newsletter", ""))
+    if info and fields.get("do") == "join":
+        site.service.wordings.keep(info, site.clock())
 
 
 def _act(press: _Press) -> str:

@@ -77,12 +77,13 @@ class Site:
     """Sites whose own pages may use the API from a browser."""
     beat: Beat = field(default_factory=Beat)
 
-    def page(self, name: str, *, status: int = 200, **context: object) -> Answer:
+    def page(self, name: str, *, status: int = 200, is_own: bool = False, **context: object) -> Answer:
         """A page that search engines should leave alone.
 
-        It is in the language of the `newsletter`, where it is given one.
+        It is in the language of the `newsletter`, where it is given one; a person's own (`is_own`) can be changed to
+        another.
         """
-        return self._answer(name, status, NOT_FOR_SEARCH, context)
+        return self._answer(name, status, NOT_FOR_SEARCH, context, is_own=is_own)
 
     def form(
         self,
@@ -120,10 +121,10 @@ class Site:
         """What somebody sees whose link is forged, used up or too old: what to do, and the form to do it with."""
         return self.form(status=404, name="public/old_link.html")
 
-    def button(self, name: str, token: str, *, status: int = 200, **context: object) -> Answer:
+    def button(self, name: str, token: str, *, status: int = 200, is_own: bool = False, **context: object) -> Answer:
         """A page with one button; the button's form is bound to the link (O-11)."""
         proof = button_token(self.service.token_key, token)
-        return self.page(name, status=status, proof=proof, **context)
+        return self.page(name, status=status, is_own=is_own, proof=proof, **context)
 
     def is_pressed(self, token: str, fields: dict[str, str]) -> bool:
         """Whether the button of the link's own page was pressed."""
@@ -133,12 +134,15 @@ class Site:
         """One of our own English sentences, in the language of the page about a newsletter."""
         return self.pages.say(sentence, self._frame(about).language)
 
-    def _frame(self, about: NewsletterInfo | None) -> Frame:
-        return self.pages.frame(list(self.service.newsletters.values()), _WISHED.get(Wish()), about)
+    def _frame(self, about: NewsletterInfo | None, *, is_own: bool = False) -> Frame:
+        papers = list(self.service.newsletters.values())
+        return self.pages.frame(papers, _WISHED.get(Wish()), about, is_own=is_own)
 
-    def _answer(self, name: str, status: int, more: dict[str, str], context: dict[str, object]) -> Answer:
+    def _answer(
+        self, name: str, status: int, more: dict[str, str], context: dict[str, object], *, is_own: bool = False
+    ) -> Answer:
         https = HSTS if self.service.base_url.startswith("https://") else {}
-        html = self.pages.render(name, self._frame(_about(context)), **context)
+        html = self.pages.render(name, self._frame(_about(context), is_own=is_own), **context)
         return Response(html, status_code=status, media_type=MediaType.HTML, headers={**HEADERS, **https, **more})
 
 

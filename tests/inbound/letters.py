@@ -246,8 +246,12 @@ def complaint(
     results: str = "mx.example.org; dkim=pass header.d=arf.mail.provider.example",
     report: str = "",
     path: str = "",
+    text: str = "text",
 ) -> bytes:
-    """A complaint in the form of RFC 5965; `who` is the returned issue's List-Unsubscribe, `path` its envelope's."""
+    """A complaint in the form of RFC 5965, about a mail of that text.
+
+    `who` is the returned issue's List-Unsubscribe, `path` its envelope's.
+    """
     return mail(
         f"""\
 Return-Path: <feedback@arf.mail.provider.example>
@@ -277,7 +281,7 @@ Version: 1
 Content-Type: message/rfc822
 
 {returned(who, f"<{path}>")}
-text
+{text}
 --arf-1--
 """,
     )

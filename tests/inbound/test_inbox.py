@@ -299,6 +299,26 @@ def test_a_link_that_was_forwarded_ends_one_subscription_and_bars_nobody(room: R
         room.house.now += WEEK
 
 
+@pytest.mark.parametrize("link", ["never_url", "confirm_url"])
+def test_a_complaint_about_a_letter_ends_the_request_and_the_letters(room: Room, link: str) -> None:
+    room.house.service.join("watchdog", "mina@example.org", NOW)
+    said = room.said()[link]
+    room.comes(letters.complaint("", text=f"Open this page:\n\n{said}?lang=fa\n"), f"feedback@{BOUNCES}")
+    assert room.states() == [State.LEFT]
+    assert room.reasons() == ["complaint"]
+    # Nobody types the address again and is sent another.
+    room.house.service.join("watchdog", "mina@example.org", NOW + WEEK)
+    assert len(room.letters()) == 1
+
+
+def test_a_complaint_about_a_letter_to_a_reader_ends_the_subscription(room: Room) -> None:
+    room.house.readers(1)
+    with room.database.read() as session:
+        public_id = session.scalars(sa.select(Subscription.public_id)).one()
+    room.comes(letters.complaint("", text=room.house.links.manage(public_id)), f"feedback@{BOUNCES}")
+    assert room.states() == [State.LEFT]
+
+
 def test_a_mail_with_the_token_leaves(room: Room) -> None:
     room.house.readers(2)
     with room.database.read() as session:

@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
 from digest.mail.lint import lint
 from digest.mail.lint_page import Page
@@ -23,6 +24,7 @@ LETTERS: dict[str, dict[str, Any]] = {
     },
     "already-subscribed": {
         "publisher": ENGLISH.publisher,
+        "mine_url": f"https://digest.example.org/mine/{'f' * 43}",
         "manage_url": f"https://digest.example.org/manage/{'m' * 43}",
     },
     "manage": {
@@ -64,10 +66,11 @@ def test_a_letter_has_no_fault_and_no_picture(kind: str, language: str) -> None:
     assert lint(rendered, allowed_hosts=frozenset(), kind=kind) == ()
     assert not Page(rendered.html).loads
     assert rendered.subject
+    assert f"<title>{escape(rendered.subject)}</title>" in rendered.html
 
 
 @pytest.mark.parametrize("language", ["en", "ru", "fa"])
-@pytest.mark.parametrize("kind", ["confirm", "manage"])
+@pytest.mark.parametrize("kind", ["confirm", "manage", "already-subscribed"])
 def test_a_letter_that_anybody_can_ask_for_is_small(kind: str, language: str) -> None:
     """O-22: at most 8 KB in all; 2 KB are left for the headers with their DKIM signature."""
     rendered = letter(kind, language)
@@ -93,6 +96,18 @@ def test_a_fresh_link_comes_without_never_where_there_is_no_hash_to_make_it_of()
 
 def test_numbers_are_written_as_the_language_writes_them() -> None:
     assert "۴۸ ساعت" in letter("confirm", "fa").text
+
+
+@pytest.mark.parametrize("language", ["en", "ru", "fa"])
+def test_whoever_is_subscribed_already_gets_the_link_that_they_came_for(language: str) -> None:
+    rendered = letter("already-subscribed", language)
+    urls = [LETTERS["already-subscribed"][name] for name in ("mine_url", "manage_url")]
+    assert [line for line in rendered.text.splitlines() if line.strip("\u2066\u2067\u2068\u2069") in urls]
+    assert all(url in rendered.text and url in rendered.html for url in urls)
+    # One that was posted by an earlier version has the lasting link alone.
+    older = {name: value for name, value in LETTERS["already-subscribed"].items() if name != "mine_url"}
+    given = {**older, "newsletter_title": "Watchdog", "language": language, "direction": "ltr"}
+    assert urls[1] in RENDERER.letter("already-subscribed", given).text
 
 
 def test_a_reminder_takes_its_reasons_as_a_list_or_as_lines() -> None:

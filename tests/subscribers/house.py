@@ -16,6 +16,7 @@ from litestar import Litestar
 from litestar.static_files import create_static_files_router
 from sqlalchemy.orm import Session
 
+from digest.mail.render import Renderer
 from digest.run import listen
 from subscribers.db import Database
 from subscribers.guard import Guard
@@ -27,6 +28,7 @@ from subscribers.vault import Keys, Vault
 from subscribers.web import public_routes
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "web"
+MAILS = Renderer([TEMPLATES.parent / "email"])
 BASE_URL = "http://digest.example.org"
 
 WATCH = NewsletterInfo(
@@ -93,7 +95,7 @@ def make_service(
 def make_app(
     service: Service, clock: Clock, guard: Guard | None = None, origins: Sequence[str] = (), **everywhere: object
 ) -> Litestar:
-    pages = Pages([TEMPLATES], **{"site_title": "The Watch", **everywhere})
+    pages = Pages([TEMPLATES], **{"site_title": "The Watch", "dated": MAILS.dated, **everywhere})
     static = create_static_files_router("/static", [TEMPLATES / "static"])
     return Litestar([*public_routes(service, pages, clock, guard=guard, origins=origins), static], openapi_config=None)
 

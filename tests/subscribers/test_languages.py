@@ -210,7 +210,8 @@ class TestThePages:
         for language in ("ru", "fa"):
             text = client.get(f"/?lang={language}").text
             body = re.sub(r"<(\w+)[^>]*\blang=\"en\".*?</\1>", "", text.partition("<body>")[2], flags=re.S)
-            assert re.findall(r"[A-Za-z]{3,}", re.sub(r"<[^>]*>", "", body)) == []
+            # Russian has no other word for the feed.
+            assert {*re.findall(r"[A-Za-z]{3,}", re.sub(r"<[^>]*>", "", body))} <= {"RSS"}
 
     def test_what_was_typed_is_never_taken_for_a_sentence_of_ours(self) -> None:
         pages = Pages([TEMPLATES])

@@ -234,6 +234,22 @@ class TestThePage:
         act(client, mine, "resume")
         assert the(sqlite_database).paused_until is None
 
+    def test_a_pause_is_dated_as_the_page_s_language_writes_it(self, client, clock, mine) -> None:
+        act(client, mine, "pause", weeks="4")
+        assert f"{clock() + dt.timedelta(weeks=4):%-d %B %Y}</time>" in client.get(mine).text
+        assert re.search(r'lang="fa">[۰-۹]+ (آذر|دی) ۱۴۰۵</time>', client.get(f"{mine}?lang=fa").text)
+
+    def test_the_page_keeps_its_language_whatever_is_left_and_can_be_changed(self, client, mine) -> None:
+        act(client, mine, "join", "negah")
+        page = client.get(f"{mine}?lang=en").text
+        assert f'action="{mine}?lang=en"' in page
+        for newsletter in ("watch", "negah"):
+            sent = {"proof": proof(page), "do": "leave", "newsletter": newsletter}
+            page = client.post(re.findall(r'method="post" action="([^"]+)"', page)[0], data=sent).text
+            assert "you have left" in page
+            assert '<html lang="en"' in page
+            assert 'href="?lang=fa"' in page
+
     def test_leaving_ends_a_pause_too(self, client, mine, sqlite_database) -> None:
         act(client, mine, "pause", weeks="8")
         assert "you have left" in act(client, mine, "leave")

@@ -135,7 +135,10 @@ class Installation:
         vault = Vault(self.database, self.keys)
         return [
             str(one)
-            for one in [*check_keys(self.database, vault, self.keys), *check_values(self.database, vault, None)]
+            for one in [
+                *check_keys(self.database, vault, self.keys),
+                *check_values(self.database, vault, self.keys, None),
+            ]
         ]
 
     def data_keys(self) -> list[DataKey]:

@@ -3,6 +3,7 @@
 import csv
 import datetime as dt
 import json
+import multiprocessing
 import threading
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from subscribers.models import Subscriber, Subscription, Suppression
 from subscribers.service import Service
 from subscribers.tokens import Purpose, subscription_token
 from subscribers.transfer import bringing, landing
-from subscribers.transfer.bringing import Bringing, Request
+from subscribers.transfer.bringing import Bringing, HelperEnded, Request
 from subscribers.transfer.leaving import count_readers, export
 from subscribers.transfer.plan import Fate, Tally
 from subscribers.transfer.sheet import BadSheet
@@ -271,6 +272,13 @@ def test_what_stops_the_reading_process_is_said_by_the_other(sqlite_mover: Mover
     batches = bringing.ahead(sqlite_mover.database.url, keys, request, sqlite_mover.now, is_sealed=True)
     with pytest.raises(BadSheet, match="Say which is which"):
         next(batches)
+
+
+def test_a_reading_process_that_was_killed_is_told_of_as_that_and_not_as_the_file_s_fault():
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    theirs.close()
+    with pytest.raises(HelperEnded, match="second process"):
+        bringing._receive(ours)
 
 
 class Killed(Exception):
