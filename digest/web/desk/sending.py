@@ -69,12 +69,11 @@ def _send(parts: Parts, request: Request[Any, Any, Any]) -> Response[Any]:
 
 
 def _stop(parts: Parts, request: Request[Any, Any, Any]) -> Response[Any]:
-    """Cancel an issue that has not begun to go out, or recall one that has: its reason is asked for then."""
+    """Cancel an issue that has not begun to go out, or recall one that has."""
 
     def act(hand: Hand) -> Done | Refused:
-        reason = hand.form.line("stop-reason")
-        if hand.issue.frozen_at and not reason:
-            return Refused("Say why it is recalled: readers who got it may ask, and so will whoever comes next.")
+        # Whoever recalls is in a hurry: a reason is welcome, and its absence stops nobody.
+        reason = hand.form.line("stop-reason") or (f"{hand.who} recalled it." if hand.issue.frozen_at else "")
         return control.cancel(hand.session, hand.issue.id, who=hand.who, now=hand.now, reason=reason)
 
     with parts.database.read() as session:
