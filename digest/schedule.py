@@ -6,6 +6,8 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
+from digest.issues import audit
+from digest.issues.overdue import SCHEDULER, beat
 from digest.issues.plan import SLOW, URGENT, tick
 from digest.mail.report_purge import purge
 from digest.settings import Newsletter
@@ -15,7 +17,7 @@ log = structlog.get_logger()
 
 
 def make_scheduler(house: House) -> BackgroundScheduler:
-    """A scheduler that wakes the planner of each newsletter every minute, on the minute, and tidies once a day.
+    """A scheduler that wakes the planner of each newsletter every minute, looks after the log, and tidies once a day.
 
     Start it with `start()`, end it with `shutdown()`. Several of them on one database are harmless.
     """
@@ -30,6 +32,7 @@ def make_scheduler(house: House) -> BackgroundScheduler:
         for name, kinds in (("tick", URGENT), ("gather", SLOW)):
             every_minute = CronTrigger(second=0, timezone="UTC")
             scheduler.add_job(tick_once, every_minute, args=[house, newsletter, kinds], id=f"{name} {newsletter.slug}")
+    scheduler.add_job(look_after, CronTrigger(second=30, timezone="UTC"), args=[house], id="look after")
     scheduler.add_job(tidy_once, CronTrigger(hour=3, minute=30, timezone="UTC"), args=[house], id="tidy")
     # A machine that is off at night tidies when it comes up.
     scheduler.add_job(tidy_once, args=[house], id="tidy at start")
@@ -46,6 +49,15 @@ def tick_once(house: House, newsletter: Newsletter, kinds: tuple[type, ...]) -> 
                 log.info("planner", newsletter=newsletter.slug, did=act.said)
     except Exception:
         log.exception("a tick failed", newsletter=newsletter.slug)
+
+
+def look_after(house: House) -> None:
+    """Say that the scheduler is at work, and link what was written into the log (W-42)."""
+    try:
+        beat(house.database, SCHEDULER, house.clock())
+        audit.link(house.database, house.keys.token)
+    except Exception:
+        log.exception("the scheduler could not say that it is at work")
 
 
 def tidy_once(house: House) -> None:

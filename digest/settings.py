@@ -193,6 +193,10 @@ class Newsletter(Section):
     """Who stands behind it, with the postal address: the foot of every issue (F-04)."""
     sources: tuple[Source, ...] = Field(min_length=1)
     unapproved: Literal["hold", "send"] = "hold"
+    approvals: int = Field(default=1, ge=1, le=2)
+    """How many publishers have to approve the same text: 2 is the two-person rule (W-41)."""
+    overdue: Duration = dt.timedelta(minutes=30)
+    """So long after the hour the newsroom is told that the issue has not left."""
     too_late: Duration = dt.timedelta(hours=12)
     skip: frozenset[dt.date] = frozenset()
     image_hosts: tuple[str, ...] = ()
@@ -218,6 +222,12 @@ class Newsletter(Section):
             raise ValueError(
                 f"dkim.domain {domain!r} is not yours alone; sign in {own!r}, or in a parent that is yours"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _two_look_at_it(self) -> Newsletter:
+        if self.approvals > 1 and self.unapproved == "send":
+            raise ValueError('approvals = 2 and unapproved = "send" contradict each other; take one of them out')
         return self
 
     @property

@@ -32,12 +32,12 @@ from digest.gather.refresh import SourceReport, refresh
 from digest.issues import checks, control, log
 from digest.issues.draft import draft as open_draft
 from digest.issues.edit import items_of
-from digest.issues.outcomes import Finding
+from digest.issues.outcomes import Done, Finding
 from digest.issues.plan import next_sends
 from digest.mail.kinds import Kind
 from digest.mail.outbox import TEST
 from digest.mail.render import Rendered, of_kind
-from digest.models import Issue, Item, User
+from digest.models import Issue, IssueState, Item, User
 from digest.settings import Newsletter
 from digest.web.accounts import clean_name
 from digest.wiring import House
@@ -254,7 +254,11 @@ def approve(issue: IssueName = None) -> None:
             now=built.clock(),
             findings=findings,
             expected_revision=found.revision,
+            needed=newsletter.approvals,
         )
+    if isinstance(result, Done) and result.state is not IssueState.APPROVED:
+        say(result.note)
+        return
     settle(result, f"{found.name} is approved{when_it_goes(found, newsletter, built.clock())}.")
 
 

@@ -1,9 +1,10 @@
-"""Commands about an issue that goes out: send, pause, resume, cancel, status."""
+"""Commands about an issue that goes out: send, pause, resume, cancel, overdue, status."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any
 
 import sqlalchemy as sa
@@ -14,6 +15,8 @@ from digest.cli.context import Failed, IssueName, Json, app, find_issue, house, 
 from digest.cli.printing import indented, out, print_json, print_table, say
 from digest.issues import control
 from digest.issues.outcomes import Done, Refused
+from digest.issues.overdue import away
+from digest.issues.overdue import overdue as late_one
 from digest.issues.publish import publish
 from digest.mail import selftest
 from digest.mail.course import Run
@@ -120,9 +123,12 @@ def resume(issue: IssueName = None) -> None:
 
 
 @app.command()
-def cancel(issue: IssueName = None) -> None:
-    """End an issue for good: what has not left does not leave."""
-    _step(issue, control.cancel, "is cancelled")
+def cancel(
+    issue: IssueName = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the log and for whoever comes next.")] = "",
+) -> None:
+    """End an issue for good; of one that is going out this is the recall: what has not left does not leave."""
+    _step(issue, partial(control.cancel, reason=reason), "is cancelled")
 
 
 def _step(name: str | None, act: Any, done: str) -> None:
@@ -131,6 +137,19 @@ def _step(name: str | None, act: Any, done: str) -> None:
     with built.database.write() as session:
         result: Done | Refused = act(session, found.id, who=operator(), now=built.clock())
     settle(result, f"{found.name} {done}.")
+
+
+@app.command()
+def overdue() -> None:
+    """Say whether an issue should have left by now and has not, and whether somebody is at work. Exit code 1 if so."""
+    built = house()
+    now = built.clock()
+    with built.database.read() as session:
+        found = ((one, late_one(session, one, now)) for one in built.settings.newsletters.values())
+        said = [*(late.sentence(newsletter) for newsletter, late in found if late), *away(session, now)]
+    if said:
+        raise Failed("\n".join(said))
+    say("All that was due has left.")
 
 
 @app.command()

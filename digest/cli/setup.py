@@ -78,6 +78,10 @@ sender = "Watchdog <watchdog@digest.example.org>"
 publisher = "Your Newsroom, 1 Main Street, Your City"
 # What happens at the hour when nobody has approved it: "hold" (editors are reminded) or "send".
 unapproved = "hold"
+# How many publishers have to approve the same text; with 2 nobody sends alone.
+# approvals = 2
+# So long after the hour the newsroom is told by mail that nothing has left.
+# overdue = "30 min"
 # After so long it is not sent by itself any more.
 too_late = "12 h"
 # Thursdays without an issue; the next one reaches back over them.

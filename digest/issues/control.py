@@ -17,7 +17,7 @@ from digest.issues import log
 from digest.issues.outcomes import Done, Finding, Refused
 from digest.issues.text import one_line
 from digest.mail import ledger
-from digest.models import Issue, IssueState, Item
+from digest.models import Approval, Issue, IssueState, Item
 from subscribers.wake import wake
 
 
@@ -72,6 +72,8 @@ STANDING = {
     IssueState.SENT: "has been sent",
     IssueState.CANCELLED: "was cancelled",
 }
+WAITING = frozenset({IssueState.DRAFT, IssueState.HELD})
+"""The states in which an issue waits for approval."""
 AFTER_A_PAUSE = dt.timedelta(days=1)
 _CANCELLED = "the issue was cancelled before this copy left"
 
@@ -84,10 +86,12 @@ def approve(
     now: dt.datetime,
     findings: Sequence[Finding] = (),
     expected_revision: int | None = None,
+    needed: int = 1,
 ) -> Done | Refused:
     """Let the issue go out at its hour. A held one may be approved by a person: that is the override, and it is logged.
 
-    `findings` are what `checks.check` says about this revision: one that blocks refuses the approval.
+    `findings` are what `checks.check` says about this revision: one that blocks refuses the approval. `needed` is how
+    many different people have to approve the same revision (W-41); until the last of them the issue stays what it is.
     """
     issue = locked(session, issue_id)
     if isinstance(issue, Refused):
@@ -98,18 +102,42 @@ def approve(
     refused = _refused(issue, Step.APPROVE) or stale(issue, expected_revision) or _unready(session, issue, findings)
     if refused:
         return refused
-    issue.approved_at, issue.approved_by, issue.hold_reason = now, one_line(who), ""
+    before = approvals(session, issue)
+    if one_line(who) in before:
+        return Refused(f"You have approved {issue.name} as it stands; the other approval has to be somebody else's.")
+    session.add(Approval(issue_id=issue.id, revision=issue.revision, who=one_line(who), at=now))
     detail = f"revision {issue.revision}" + (f"; overrides the hold: {held}" if held else "")
+    if (still := needed - len(before) - 1) > 0:
+        detail = f"{detail}; {still} more needed"
+        log.append(session, at=now, who=who, action=Step.APPROVE.value, about=issue.name, detail=detail)
+        session.flush()
+        return _done(
+            issue, f"Approved by {_and([*before, one_line(who)])}. It goes out once somebody else approves it too."
+        )
+    issue.approved_at, issue.approved_by, issue.hold_reason = now, _and([*before, one_line(who)]), ""
     return _take(session, issue, Step.APPROVE, who=who, now=now, detail=detail)
 
 
 def withdraw(session: Session, issue_id: int, *, who: str, now: dt.datetime) -> Done | Refused:
-    """Take the approval back: the issue is a draft again."""
-    issue = _ready(session, issue_id, Step.WITHDRAW)
+    """Take the approval back, or the first of two: the issue is a draft again, or stays what it is."""
+    issue = locked(session, issue_id)
     if isinstance(issue, Refused):
         return issue
-    issue.approved_at = issue.approved_by = None
+    if issue.state is not IssueState.APPROVED and issue.state in WAITING and approvals(session, issue):
+        _forget_approvals(session, issue)
+        log.append(session, at=now, who=who, action=Step.WITHDRAW.value, about=issue.name, detail="the first of two")
+        session.flush()
+        return _done(issue)
+    if refused := _refused(issue, Step.WITHDRAW):
+        return refused
+    _forget_approvals(session, issue)
     return _take(session, issue, Step.WITHDRAW, who=who, now=now)
+
+
+def approvals(session: Session, issue: Issue) -> list[str]:
+    """Who has approved the issue as it stands, in the order in which they did."""
+    mine = sa.select(Approval.who).where(Approval.issue_id == issue.id, Approval.revision == issue.revision)
+    return list(session.scalars(mine.order_by(Approval.id)))
 
 
 def hold(session: Session, issue_id: int, *, reason: str, who: str, now: dt.datetime) -> Done | Refused:
@@ -120,7 +148,7 @@ def hold(session: Session, issue_id: int, *, reason: str, who: str, now: dt.date
     if not one_line(reason):
         return Refused("Say why it is held: whoever comes next will want to know.")
     issue.hold_reason, issue.is_doubtful = one_line(reason), False
-    issue.approved_at = issue.approved_by = None
+    _forget_approvals(session, issue)
     return _take(session, issue, Step.HOLD, who=who, now=now, detail=issue.hold_reason)
 
 
@@ -141,14 +169,18 @@ def resume(session: Session, issue_id: int, *, who: str, now: dt.datetime) -> Do
     return _take(session, issue, Step.RESUME, who=who, now=now)
 
 
-def cancel(session: Session, issue_id: int, *, who: str, now: dt.datetime) -> Done | Refused:
-    """End the issue for good. Copies that have not left are excluded, so that the closing equation still closes."""
+def cancel(session: Session, issue_id: int, *, who: str, now: dt.datetime, reason: str = "") -> Done | Refused:
+    """End the issue for good; of one that is going out this is the recall: no copy leaves that has not left.
+
+    Those copies are excluded, so that the closing equation still closes. `reason` is kept with the issue and the log.
+    """
     issue = _ready(session, issue_id, Step.CANCEL)
     if isinstance(issue, Refused):
         return issue
     stopped = ledger.exclude_all(session, ledger.of_issue(issue.id), _CANCELLED, now)
-    issue.finished_at = now
-    detail = f"{stopped} copies stopped" if issue.frozen_at else ""
+    issue.finished_at, issue.hold_reason = now, one_line(reason)
+    said = [f"{stopped} copies stopped"] if issue.frozen_at else []
+    detail = ": ".join([*said, *([one_line(reason)] if reason else [])])
     return _take(session, issue, Step.CANCEL, who=who, now=now, detail=detail)
 
 
@@ -183,6 +215,15 @@ def stale(issue: Issue, expected: int | None) -> Refused | None:
         f"Somebody changed {issue.name} in the meantime: it stands at revision {issue.revision}, and this was made from"
         f" revision {expected}. Look at what is new first."
     )
+
+
+def _forget_approvals(session: Session, issue: Issue) -> None:
+    issue.approved_at = issue.approved_by = None
+    session.execute(sa.delete(Approval).where(Approval.issue_id == issue.id, Approval.revision == issue.revision))
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(names)
 
 
 def _ready(session: Session, issue_id: int, step: Step) -> Issue | Refused:

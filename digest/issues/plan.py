@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from digest.issues import alarm, log
+from digest.issues import overdue as dead_man
 from digest.issues.checks import IssueRenderer
 from digest.issues.control import hold, locked
 from digest.issues.draft import absorb_new_posts, draft, redraft
@@ -39,6 +40,13 @@ class Alarm:
     """The sender has stopped an issue, and nobody was told yet."""
 
     issue_id: int
+
+
+@dataclass(frozen=True)
+class Overdue:
+    """The week's issue should have left by now, nothing of it has, and nobody was told yet."""
+
+    late: dead_man.Overdue
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,7 @@ class Draft:
     week: Week
 
 
-Intent = Alarm | HoldTooLate | Publish | Remind | GatherNow | Draft
+Intent = Alarm | Overdue | HoldTooLate | Publish | Remind | GatherNow | Draft
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,8 @@ class PlanState:
     """When every source had been tried last; none where one never was."""
     stopped: tuple[int, ...] = ()
     """The issues that the sender has paused and about which nobody was told."""
+    overdue: dead_man.Overdue | None = None
+    """The issue that should have left and about which nobody was told."""
 
 
 def plan(
@@ -119,6 +129,8 @@ def plan(
     return (
         *(Alarm(issue_id) for issue_id in state.stopped),
         *(intent for facts in state.open for intent in _of_issue(newsletter, now, facts)),
+        # After what would send it: if this very tick does, the next one finds that it has left.
+        *([Overdue(state.overdue)] if state.overdue else []),
         *([GatherNow()] if gather else []),
         *([Draft(week)] if week else []),
     )
@@ -221,7 +233,7 @@ class Act:
     """What went wrong that nobody had foreseen, for the log."""
 
 
-def snapshot(session: Session, newsletter: Newsletter) -> PlanState:
+def snapshot(session: Session, newsletter: Newsletter, now: dt.datetime) -> PlanState:
     """The newsletter as it stands now."""
     mine = Issue.newsletter == newsletter.slug
     standing = session.scalars(sa.select(Issue).where(mine, Issue.state.in_(OPEN)).order_by(Issue.week))
@@ -233,10 +245,12 @@ def snapshot(session: Session, newsletter: Newsletter) -> PlanState:
     checked = [at for at in session.scalars(query) if at is not None]
     all_checked = len(checked) == len(set(urls))
     gathered_at = min(checked) if all_checked else None
-    return PlanState(tuple(map(_facts, standing)), weeks, gathered_at, alarm.stopped(session, newsletter.slug))
+    late = dead_man.overdue(session, newsletter, now)
+    untold = late if late and not dead_man.is_told(session, late.name) else None
+    return PlanState(tuple(map(_facts, standing)), weeks, gathered_at, alarm.stopped(session, newsletter.slug), untold)
 
 
-URGENT: tuple[type, ...] = (Alarm, HoldTooLate, Publish, Remind)
+URGENT: tuple[type, ...] = (Alarm, HoldTooLate, Publish, Remind, Overdue)
 SLOW: tuple[type, ...] = (GatherNow, Draft)
 """What may wait for slow sources: it is ticked apart, so that nothing is late because of it."""
 
@@ -246,7 +260,7 @@ def tick(
 ) -> tuple[Act, ...]:
     """Do what is to be done now for one newsletter. What fails is an act with its failure, and the next goes on."""
     with hands.database.read() as session:
-        state = snapshot(session, newsletter)
+        state = snapshot(session, newsletter, now)
     intents = [intent for intent in plan(newsletter, now, state, hands.interval) if isinstance(intent, kinds)]
     return tuple(_try(hands, newsletter, intent, now) for intent in intents)
 
@@ -260,19 +274,30 @@ def _try(hands: Hands, newsletter: Newsletter, intent: Intent, now: dt.datetime)
 
 def _act(hands: Hands, newsletter: Newsletter, intent: Intent, now: dt.datetime) -> Act:
     match intent:
-        case Alarm(issue_id):
-            return Act(intent, _alarm(hands, newsletter, issue_id, now))
-        case HoldTooLate(issue_id):
-            return Act(intent, _hold_late(hands, newsletter, issue_id, now))
         case Publish(issue_id):
             return _publish(hands, newsletter, intent, issue_id, now)
-        case Remind(issue_id, mark):
-            return Act(intent, _remind(hands, newsletter, issue_id, mark, now))
         case GatherNow():
             return _gather(hands, newsletter, intent, now)
+        case _:
+            return Act(intent, _said(hands, newsletter, intent, now))
+
+
+def _said(
+    hands: Hands, newsletter: Newsletter, intent: Alarm | Overdue | HoldTooLate | Remind | Draft, now: dt.datetime
+) -> str:
+    """Do what there is nothing more to say of than a sentence."""
+    match intent:
+        case Alarm(issue_id):
+            return _alarm(hands, newsletter, issue_id, now)
+        case Overdue(late):
+            return _overdue(hands, newsletter, late, now)
+        case HoldTooLate(issue_id):
+            return _hold_late(hands, newsletter, issue_id, now)
+        case Remind(issue_id, mark):
+            return _remind(hands, newsletter, issue_id, mark, now)
         case Draft(week):
             drafted = draft(hands.database, newsletter, now, week)
-            return Act(intent, f"{drafted.name} is opened with {drafted.items} stories" if drafted.created else "")
+            return f"{drafted.name} is opened with {drafted.items} stories" if drafted.created else ""
 
 
 def _publish(hands: Hands, newsletter: Newsletter, intent: Intent, issue_id: int, now: dt.datetime) -> Act:
@@ -333,6 +358,23 @@ def _alarm(hands: Hands, newsletter: Newsletter, issue_id: int, now: dt.datetime
         return f"{issue.name} was stopped by the sender; {told} people are told"
 
 
+def _overdue(hands: Hands, newsletter: Newsletter, late: dead_man.Overdue, now: dt.datetime) -> str:
+    hands.prepare()
+    with hands.database.write() as session:
+        issue = session.scalar(sa.select(Issue.id).where(Issue.newsletter == newsletter.slug, Issue.week == late.week))
+        if issue is not None:
+            locked(session, issue)  # Of two ticks at once the second finds that it was told.
+        found = dead_man.overdue(session, newsletter, now)
+        if found is None or found.name != late.name or dead_man.is_told(session, late.name):
+            return ""
+        context = dead_man.context(found, newsletter, hands.base_url)
+        told = tell_all(session, hands.reminders, newsletter, dead_man.LETTER, context, now)
+        log.append(
+            session, at=now, who=WHO, action=dead_man.ACTION, about=found.name, detail=f"{told} people: {found.why}"
+        )
+        return f"{found.name} has not left; {told} people are told"
+
+
 def _remind(hands: Hands, newsletter: Newsletter, issue_id: int, mark: dt.datetime, now: dt.datetime) -> str:
     hands.prepare()
     with hands.database.write() as session:
@@ -369,7 +411,7 @@ def _gather(hands: Hands, newsletter: Newsletter, intent: Intent, now: dt.dateti
         return Act(intent, f"the sources could not be read: {type(error).__name__}", failure=error)
     offered = 0
     with hands.database.read() as session:
-        standing = [issue.issue_id for issue in snapshot(session, newsletter).open]
+        standing = [issue.issue_id for issue in snapshot(session, newsletter, now).open]
     for issue_id in standing:
         with hands.database.write() as session:
             if redraft(session, issue_id, newsletter, now):

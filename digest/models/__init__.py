@@ -2,14 +2,16 @@
 
 from digest.models.arrivals import Arrival, ArrivalState, Bounce
 from digest.models.deliveries import Delivery, DeliveryState, Lease, Quota, Report, SlowLane
-from digest.models.desk import DeskSession, LogEntry, User
-from digest.models.issues import RENDERINGS, Issue, IssueState, Item
+from digest.models.desk import Beat, DeskSession, LogEntry, User
+from digest.models.issues import RENDERINGS, Approval, Issue, IssueState, Item
 from digest.models.sources import Post, SourceState
 
 __all__ = [
     "RENDERINGS",
+    "Approval",
     "Arrival",
     "ArrivalState",
+    "Beat",
     "Bounce",
     "Delivery",
     "DeliveryState",

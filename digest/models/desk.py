@@ -42,9 +42,21 @@ class DeskSession(Base):
 
 
 class LogEntry(Base):
-    """Who did what on the desk or the command line, when: appended to, never changed."""
+    """Who did what on the desk or the command line, when: appended to, never changed.
+
+    `digest.issues.audit` numbers and links the entries a little later, so that a change to one of them shows.
+    """
 
     __tablename__ = "log"
+    __table_args__ = (
+        sa.Index(
+            "ix_log_unlinked",
+            "id",
+            sqlite_where=sa.text("number IS NULL"),
+            postgresql_where=sa.text("number IS NULL"),
+        ),
+        sa.Index("ix_log_object", "object", "id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
@@ -52,3 +64,17 @@ class LogEntry(Base):
     action: Mapped[str] = mapped_column(sa.String(32))
     object: Mapped[str] = mapped_column(sa.Text)
     detail: Mapped[str] = mapped_column(sa.Text, default="")
+    number: Mapped[int | None] = mapped_column(unique=True)
+    """Its place in the chain, without gaps; none until it is linked."""
+    link: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32))
+    """A keyed hash over the entry and the link before it."""
+
+
+class Beat(Base):
+    """When a role was last at work: what shows that nothing can go out because nobody is there to do it."""
+
+    __tablename__ = "beats"
+
+    role: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
+    """`scheduler` or `worker`."""
+    at: Mapped[dt.datetime] = mapped_column(UTCDateTime)

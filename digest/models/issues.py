@@ -111,3 +111,19 @@ class Item(Base):
 
     issue: Mapped[Issue] = relationship(back_populates="items")
     post: Mapped[Post] = relationship()
+
+
+class Approval(Base):
+    """One publisher's word for one revision of an issue; where the newsletter asks for two, both have a row (W-41).
+
+    A row of another revision than the one that stands counts for nothing.
+    """
+
+    __tablename__ = "approvals"
+    __table_args__ = (sa.UniqueConstraint("issue_id", "revision", "who"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    issue_id: Mapped[int] = mapped_column(sa.ForeignKey("issues.id", ondelete="CASCADE"))
+    revision: Mapped[int]
+    who: Mapped[str] = mapped_column(sa.Text)
+    at: Mapped[dt.datetime] = mapped_column(UTCDateTime)

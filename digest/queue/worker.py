@@ -8,11 +8,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from digest.inbound.inbox import Inbox
+from digest.issues.overdue import WORKER, beat
 from digest.mail.course import Run
 from digest.mail.send import Engine, Sender
 from digest.queue import jobs, local
 from digest.queue.sending import Kit, Sending, sleep
 
+BEAT_EVERY = 60.0
+"""Seconds between two signs of life."""
 READ_EVERY = 2.0
 """Seconds between two looks whether anything came in."""
 
@@ -34,8 +37,19 @@ class Worker:
         async with self._sending() as sending, asyncio.TaskGroup() as group:
             serve = local.serve if self.kit.database.is_sqlite else jobs.serve
             group.create_task(serve(sending, stopping))
+            group.create_task(self._beat(stopping))
             if self.inbox:
                 group.create_task(self._read(self.inbox, stopping))
+
+    async def _beat(self, stopping: asyncio.Event) -> None:
+        """Say every minute that a worker is at work: else somebody is told that nothing can leave."""
+
+        async def step() -> None:
+            await asyncio.to_thread(beat, self.kit.database, WORKER, self.engine.clock())
+
+        while not stopping.is_set():
+            await local.guarded("beat", step, stopping)
+            await sleep(BEAT_EVERY, stopping)
 
     async def _read(self, inbox: Inbox, stopping: asyncio.Event) -> None:
         """Read what came in, a handful at a time, and look again every few seconds."""

@@ -11,6 +11,7 @@ from digest.web.archive import archive_routes
 from digest.web.desk.approve import approve_routes
 from digest.web.desk.issue import issue_routes
 from digest.web.desk.issues import list_routes
+from digest.web.desk.log import log_routes
 from digest.web.desk.login import login_routes
 from digest.web.desk.preview import preview_routes
 from digest.web.desk.proof import proof_routes
@@ -48,6 +49,7 @@ def create_app(parts: Parts) -> Litestar:
         *preview_routes(parts),
         *proof_routes(parts),
         *report_routes(parts),
+        *log_routes(parts),
     ]
     others: list[ControllerRouterHandler] = [
         *archive_routes(parts),

@@ -1,7 +1,9 @@
-"""Pages for machines and for who runs them: alive, ready, robots."""
+"""Pages for machines and for who runs them: alive, ready, overdue, robots."""
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,7 +11,10 @@ from litestar import Response
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler, route
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
+from digest.issues.overdue import away, overdue
+from digest.settings import Newsletter
 from digest.web.door import Door, rule
 from digest.web.parts import Parts
 
@@ -25,7 +30,7 @@ Disallow: /mine/
 
 
 def ops_routes(parts: Parts) -> list[HTTPRouteHandler]:
-    """`/healthz`, `/readyz` and `/robots.txt`. The first two answer to any host name: a probe asks by address."""
+    """`/healthz`, `/readyz`, `/overdue` and `/robots.txt`. The first three answer to any host name, as probes ask."""
     # A probe wants the state now; nobody between may answer for us.
     fresh = {"cache-control": "no-store"}
     probe: dict[str, Any] = {**rule(Door.OPEN), "any_host": True}
@@ -42,6 +47,13 @@ def ops_routes(parts: Parts) -> list[HTTPRouteHandler]:
         said = "\n".join(line for line in (reason or "ready", pressed) if line)
         return Response(f"{said}\n", status_code=503 if reason else 200, headers=fresh)
 
+    @route("/overdue", http_method=READING, status_code=200, opt=probe, media_type="text/plain", sync_to_thread=True)
+    def late() -> Response[str]:
+        # Anybody may ask: it says what every reader sees, that an issue is not there, and not why.
+        with parts.database.read() as session:
+            said = what_is_late(session, parts.settings.newsletters.values(), parts.clock())
+        return Response("\n".join(said or ["on time"]) + "\n", status_code=503 if said else 200, headers=fresh)
+
     @route(
         "/robots.txt",
         http_method=READING,
@@ -53,7 +65,14 @@ def ops_routes(parts: Parts) -> list[HTTPRouteHandler]:
     def robots() -> Response[str]:
         return Response(ROBOTS, headers={"cache-control": "public, max-age=86400"})
 
-    return [healthz, readyz, robots]
+    return [healthz, readyz, late, robots]
+
+
+def what_is_late(session: Session, newsletters: Iterable[Newsletter], now: dt.datetime) -> list[str]:
+    """A sentence for each newsletter whose issue should have left, and for each role that is not at work."""
+    found = (overdue(session, newsletter, now) for newsletter in newsletters)
+    said = (f"{late.name} was due on {late.due_at:%Y-%m-%d at %H:%M} UTC and has not left." for late in found if late)
+    return [*said, *away(session, now)]
 
 
 def why_not_ready(parts: Parts) -> str | None:

@@ -2,14 +2,17 @@
 
 import itertools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from digest.issues import control
 from digest.issues.control import STANDING, STEPS, Step
+from digest.issues.edit import edit_issue
 from digest.issues.outcomes import Done, Finding, Refused
-from digest.models import Delivery, DeliveryState, IssueState
+from digest.models import Approval, Delivery, DeliveryState, IssueState
 from tests.issues.newsroom import HOUR, THURSDAY, House
 
 BY: dict[str, Any] = {"who": "Ada", "now": THURSDAY}
@@ -41,9 +44,15 @@ def take(house: House, step: Step, issue_id: int) -> Done | Refused:
     return do(house, DOORS[step], issue_id, **MORE.get(step, {}))
 
 
+def forget_approvals(house: House) -> None:
+    with house.database.write() as session:
+        session.execute(sa.delete(Approval))
+
+
 def test_a_step_is_taken_exactly_where_it_is_legal(thursday: House, issue_id: int) -> None:
     for state, step in itertools.product(IssueState, DOORS):
         thursday.set(issue_id, state=state)
+        forget_approvals(thursday)
         logged = len(thursday.log())
         result = take(thursday, step, issue_id)
         if (state, step) in STEPS:
@@ -149,3 +158,65 @@ def test_cancelling_in_the_middle_stops_what_waits_and_keeps_the_rest(thursday: 
 def test_what_is_not_there_is_refused(house: House) -> None:
     for step in DOORS:
         assert take(house, step, 999) == Refused("There is no such issue.")
+
+
+# ---- two persons (W-41)
+
+
+def approve(house: House, issue_id: int, who: str, **values: Any) -> Done | Refused:
+    return do(house, control.approve, issue_id, who=who, needed=2, **values)
+
+
+def test_two_different_people_approve_the_same_revision(thursday: House, issue_id: int) -> None:
+    first = approve(thursday, issue_id, "Ada")
+    assert isinstance(first, Done)
+    assert first.state is thursday.issue(issue_id).state is IssueState.DRAFT
+    assert first.note == "Approved by Ada. It goes out once somebody else approves it too."
+    again = approve(thursday, issue_id, "Ada")
+    assert isinstance(again, Refused)
+    assert again.reason == (
+        "You have approved watchdog/2026-W47 as it stands; the other approval has to be somebody else's."
+    )
+    assert thursday.issue(issue_id).state is IssueState.DRAFT
+    assert isinstance(approve(thursday, issue_id, "Ben"), Done)
+    issue = thursday.issue(issue_id)
+    assert (issue.state, issue.approved_by) == (IssueState.APPROVED, "Ada and Ben")
+    assert [(one.who, one.detail) for one in thursday.log()[-2:]] == [
+        ("Ada", "revision 1; 1 more needed"),
+        ("Ben", "revision 1"),
+    ]
+
+
+def test_a_change_between_two_approvals_makes_the_first_worth_nothing(thursday: House, issue_id: int) -> None:
+    approve(thursday, issue_id, "Ada")
+    do(thursday, edit_issue, issue_id, subject="Another subject", who="Ben")
+    assert isinstance(approve(thursday, issue_id, "Ben"), Done)
+    assert thursday.issue(issue_id).state is IssueState.DRAFT
+    assert isinstance(approve(thursday, issue_id, "Ada"), Done)
+    assert thursday.issue(issue_id).state is IssueState.APPROVED
+
+
+@pytest.mark.parametrize("take_back", [control.withdraw, lambda *args, **by: control.hold(*args, reason="wait", **by)])
+def test_the_first_of_two_approvals_can_be_taken_back(
+    thursday: House, issue_id: int, take_back: Callable[..., Done | Refused]
+) -> None:
+    approve(thursday, issue_id, "Ada")
+    assert isinstance(do(thursday, take_back, issue_id), Done)
+    assert isinstance(approve(thursday, issue_id, "Ben"), Done)
+    assert thursday.issue(issue_id).state in control.WAITING
+
+
+def test_two_approvals_at_once_are_two(thursday: House, issue_id: int) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda who: approve(thursday, issue_id, who), ("Ada", "Ben")))
+    assert all(isinstance(one, Done) for one in done)
+    assert thursday.issue(issue_id).state is IssueState.APPROVED
+
+
+def test_a_recall_says_how_many_stayed_and_why(thursday: House, issue_id: int) -> None:
+    thursday.readers(2)
+    do(thursday, control.approve, issue_id)
+    thursday.set(issue_id, state=IssueState.SENDING)
+    assert isinstance(do(thursday, control.cancel, issue_id, reason="a wrong name in the lead"), Done)
+    assert thursday.issue(issue_id).hold_reason == "a wrong name in the lead"
+    assert thursday.log()[-1].detail.endswith("a wrong name in the lead")

@@ -209,7 +209,7 @@ class Newsroom(House):
     @property
     def issue_id(self) -> int:
         with self.database.read() as session:
-            return snapshot(session, self.newsletter).open[0].issue_id
+            return snapshot(session, self.newsletter, THURSDAY).open[0].issue_id
 
 
 @pytest.fixture
@@ -309,11 +309,11 @@ def test_an_approval_in_the_last_moment_is_not_held_away(room: Newsroom) -> None
     issue_id = room.issue_id
     now = TOO_LATE + SECOND
     with room.database.read() as session:
-        looked = snapshot(session, room.newsletter)
+        looked = snapshot(session, room.newsletter, now)
     assert isinstance(plan(room.newsletter, now, looked)[0], HoldTooLate)
     room.approve(issue_id, now)
     with room.database.read() as session:
-        assert Publish(issue_id) in plan(room.newsletter, now, snapshot(session, room.newsletter))
+        assert Publish(issue_id) in plan(room.newsletter, now, snapshot(session, room.newsletter, now))
 
 
 def test_an_edited_issue_that_lost_its_approval_is_not_sent(room: Newsroom) -> None:
@@ -328,12 +328,12 @@ def test_an_edited_issue_that_lost_its_approval_is_not_sent(room: Newsroom) -> N
 
 def test_the_state_knows_when_a_source_was_never_tried(room: Newsroom) -> None:
     with room.database.read() as session:
-        assert snapshot(session, room.newsletter).gathered_at == THURSDAY
+        assert snapshot(session, room.newsletter, THURSDAY).gathered_at == THURSDAY
         more = make_newsletter(sources=[{"feed": MAIN}, {"feed": TROUBLE}, {"feed": "https://news.example/new"}])
-        assert snapshot(session, more).gathered_at is None
+        assert snapshot(session, more, THURSDAY).gathered_at is None
     room.source(MAIN, checked_at=THURSDAY - HOUR)
     with room.database.read() as session:
-        assert snapshot(session, room.newsletter).gathered_at == THURSDAY - HOUR
+        assert snapshot(session, room.newsletter, THURSDAY).gathered_at == THURSDAY - HOUR
 
 
 # ---- the sender has stopped
@@ -395,7 +395,7 @@ def test_what_goes_on_before_anybody_was_told_is_not_told(room: Newsroom) -> Non
     issue_id = sending(room)
     stop(room, issue_id, SEND + SECOND)
     with room.database.read() as session:
-        assert snapshot(session, room.newsletter).stopped == (issue_id,)
+        assert snapshot(session, room.newsletter, SEND).stopped == (issue_id,)
     with room.database.write() as session:
         assert isinstance(control.resume(session, issue_id, who="Ada", now=SEND + SECOND), Done)
     room.tick(SEND + 2 * SECOND)

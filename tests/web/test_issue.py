@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -218,6 +219,40 @@ def test_sending_pausing_going_on_and_stopping(desk: Browser, parts: Parts):
     with parts.database.read() as session:
         mine = session.scalars(sa.select(LogEntry.action).where(LogEntry.who == "anna", LogEntry.object != "desk"))
         assert list(mine)[:2] == ["approve", "publish"]
+
+
+def test_a_recall_keeps_its_reason_and_says_what_was_stopped(desk: Browser, parts: Parts):
+    add_readers(parts, "one@example.org", "two@example.org")
+    desk.press("approve")
+    desk.press("send")
+    page = desk.get(ISSUE).text
+    assert "0 copies have left and cannot be called back." in page
+    answer = desk.press("cancel", **{"stop-reason": "A wrong name in the lead."})
+    assert answer.headers["location"] == f"{ISSUE}?done=recalled"
+    text = text_of(desk.get(answer.headers["location"]).text)
+    assert "Recalled. What had not left stays here" in text
+    assert "A wrong name in the lead." in text
+    assert "2 copies stopped: A wrong name in the lead." in text
+    assert "Recalled" in text_of(desk.get("/desk").text)
+
+
+def test_two_publishers_approve_where_the_newsletter_asks_for_two(parts: Parts):
+    newsletter = parts.settings.newsletters["watchdog"].model_copy(update={"approvals": 2})
+    parts = replace(parts, settings=parts.settings.model_copy(update={"newsletters": {"watchdog": newsletter}}))
+    add_editor(parts, "boris")
+    with make_client(parts) as client, make_client(parts) as another:
+        anna, boris = Browser(client), Browser(another)
+        anna.log_in()
+        boris.log_in("boris")
+        assert "Two publishers have to approve the same text." in text_of(anna.get(ISSUE).text)
+        assert anna.press("approve").headers["location"] == f"{ISSUE}?done=approved-first"
+        assert "Approved by anna . Somebody else has to approve it as well" in text_of(anna.get(ISSUE).text)
+        assert f'formaction="{ISSUE}/approve"' not in anna.get(ISSUE).text
+        assert anna.press("approve").status_code == 422
+        assert anna.press("send").status_code == 422
+        assert "It goes out once you approve it too" in text_of(boris.get(ISSUE).text)
+        assert boris.press("approve").headers["location"] == f"{ISSUE}?done=approved"
+    assert (the_issue(parts).state, the_issue(parts).approved_by) == (IssueState.APPROVED, "anna and boris")
 
 
 def test_words_typed_after_the_text_was_frozen_change_nothing(desk: Browser, parts: Parts):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 import structlog
 from litestar import get
 from structlog.testing import capture_logs
 
+from digest.issues.overdue import SCHEDULER, beat
+from digest.models import Issue, IssueState
 from digest.web.app import Parts, create_app
 from digest.web.door import Door, rule
 from digest.web.headers import OUR_PAGES
 from subscribers.db import Database
+from tests.subscribers.house import Clock
 from tests.web.house import BASE_URL, ISSUE, PASSWORD, Browser, make_client
 
 
@@ -153,3 +158,31 @@ def test_parts_and_the_application_do_not_print_secrets(parts: Parts):
         assert repr(secret) not in said
     assert BASE_URL in said
     structlog.reset_defaults()
+
+
+def test_a_monitor_hears_what_is_late_and_not_why(browser: Browser, parts: Parts, clock: Clock):
+    assert (browser.get("/overdue").status_code, browser.get("/overdue").text) == (200, "on time\n")
+    with parts.database.write() as session:
+        held = {"state": IssueState.HELD, "hold_reason": "anna is not sure"}
+        session.execute(sa.update(Issue).values(**held))
+    clock.now = dt.datetime(2026, 11, 12, 9, 30, tzinfo=dt.UTC)
+    answer = browser.get("/overdue")
+    assert answer.status_code == 503
+    assert answer.text == "watchdog/2026-W46 was due on 2026-11-12 at 09:00 UTC and has not left.\n"
+    assert browser.client.head("/overdue", headers={"host": "10.0.0.1"}).status_code == 503
+
+
+def test_a_monitor_and_editors_hear_that_the_scheduler_is_away(desk: Browser, parts: Parts, clock: Clock):
+    beat(parts.database, SCHEDULER, clock.now)
+    assert desk.get("/overdue").status_code == 200
+    clock.now += dt.timedelta(minutes=6)
+    said = "The scheduler was last at work on 2026-11-12 at 05:30 UTC; start it."
+    assert desk.get("/overdue").text == f"{said}\n"
+    assert said in desk.get("/desk").text
+
+
+def test_the_desk_says_that_an_issue_is_due_and_not_out(desk: Browser, clock: Clock):
+    assert "Due, and not out." not in desk.get("/desk").text
+    clock.now += dt.timedelta(hours=4)
+    assert desk.log_in().status_code == 303
+    assert "Nobody has approved it." in desk.get("/desk").text

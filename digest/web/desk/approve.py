@@ -9,8 +9,9 @@ from litestar.handlers import HTTPRouteHandler
 
 from digest.issues import control
 from digest.issues.outcomes import Done, Refused
+from digest.models import IssueState
 from digest.web.accounts import Role
-from digest.web.desk.change import change, findings_of
+from digest.web.desk.change import attempt, back, change, findings_of, refusal
 from digest.web.desk.issue import PATH
 from digest.web.desk.save import Hand
 from digest.web.door import Door, rule
@@ -32,9 +33,13 @@ def approve_routes(parts: Parts) -> list[HTTPRouteHandler]:
                 expected_revision=hand.revision,
                 who=hand.who,
                 now=hand.now,
+                needed=hand.newsletter.approvals,
             )
 
-        return change(parts, request, act, "approved")
+        tried = attempt(parts, request, act)
+        if isinstance(tried.result, Refused):
+            return refusal(parts, request, tried, tried.result)
+        return back(request, "approved" if tried.result.state is IssueState.APPROVED else "approved-first")
 
     @post(f"{PATH}/withdraw", opt=rule(Door.DESK, Role.PUBLISHER), sync_to_thread=True)
     def withdraw(request: Request[Any, Any, Any]) -> Response[Any]:

@@ -14,11 +14,12 @@ from litestar.params import FromPath
 from sqlalchemy.orm import Session
 
 from digest.issues.draft import draft
+from digest.issues.overdue import away, overdue
 from digest.mail.report_data import books
 from digest.models import Issue, IssueState, Item, SourceState
 from digest.settings import Newsletter
 from digest.web.desk.page import count_of, desk_page, local_time, see, span, until, utc_time
-from digest.web.desk.words import STATES
+from digest.web.desk.words import state_word
 from digest.web.door import Door, rule, visitor_of
 from digest.web.parts import Parts
 from digest.weeks import Week
@@ -58,6 +59,8 @@ class Shelf:
     missing: str
     """The week whose issue could be opened now and is not there; empty where it is."""
     troubles: tuple[str, ...]
+    late: str
+    """Why the issue that should have left has not; empty where all is well."""
     ahead: tuple[IssueLine, ...]
     past: tuple[IssueLine, ...]
 
@@ -70,7 +73,8 @@ def list_routes(parts: Parts) -> list[HTTPRouteHandler]:
         now = parts.clock()
         with parts.database.read() as session:
             shelves = [shelf(session, newsletter, now) for newsletter in parts.settings.newsletters.values()]
-        return desk_page(parts, visitor_of(request), "issues", shelves=shelves)
+            idle = away(session, now)
+        return desk_page(parts, visitor_of(request), "issues", shelves=shelves, idle=idle)
 
     @post("/desk/newsletters/{newsletter:str}/draft", opt=rule(Door.DESK), sync_to_thread=True)
     def open_draft(request: Request[Any, Any, Any], newsletter: FromPath[str]) -> Response[Any]:
@@ -103,6 +107,7 @@ def shelf(session: Session, newsletter: Newsletter, now: dt.datetime) -> Shelf:
         next_send=_instant(calendar.send_at(next_week), newsletter, now),
         missing=str(drafting) if str(drafting) not in standing else "",
         troubles=_troubles(session, newsletter),
+        late=late.why if (late := overdue(session, newsletter, now)) else "",
         ahead=tuple(line for line in lines if line.is_ahead),
         past=tuple(line for line in lines if not line.is_ahead),
     )
@@ -116,7 +121,7 @@ def _line(session: Session, issue: Issue, newsletter: Newsletter, now: dt.dateti
         date=f"{issue.send_at.astimezone(zone):%A, %-d %B %Y}",
         subject=issue.subject,
         state=issue.state.value,
-        state_word=STATES[issue.state],
+        state_word=state_word(issue),
         facts=(*_when(issue, newsletter, now), ("Holds" if issue.frozen_at is None else "Reached", holds, "")),
         summary=holds,
         is_ahead=issue.state not in (IssueState.SENT, IssueState.CANCELLED),

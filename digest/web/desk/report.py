@@ -24,7 +24,7 @@ from digest.web.desk.change import declared, wanted
 from digest.web.desk.issue import PATH
 from digest.web.desk.page import count_of, desk_page, local_time, see
 from digest.web.desk.plot import Plot, Share, plot_of, provider_shares, shares, spoken, tries_share
-from digest.web.desk.words import ACTIONS, STATES
+from digest.web.desk.words import ACTIONS, state_word
 from digest.web.door import Door, form_of, rule, visitor_of
 from digest.web.form import Form
 from digest.web.parts import Parts
@@ -206,7 +206,7 @@ def report_page(session: Session, issue: Issue, newsletter: Newsletter, links: L
         week=Week.parse(issue.week).number,
         date=f"{issue.send_at.astimezone(zone):%A, %-d %B %Y}",
         state=issue.state.value,
-        state_word=STATES[issue.state],
+        state_word=state_word(issue),
         report=report,
         classes=classes,
         whole=shares([(one.kind, one.count) for one in classes], max(report.outcomes.total, 1)),

@@ -1,4 +1,4 @@
-"""Sending: now instead of at the hour, pausing, going on, and stopping for good."""
+"""Sending: now instead of at the hour, pausing, going on, cancelling, and recalling what has not left yet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from digest.issues.outcomes import Done, Refused
 from digest.issues.publish import publish
 from digest.models import IssueState
 from digest.web.accounts import Role
-from digest.web.desk.change import attempt, back, change, declared, refusal
+from digest.web.desk.change import attempt, back, change, declared, refusal, wanted
 from digest.web.desk.issue import PATH
 from digest.web.desk.save import Hand
 from digest.web.door import Door, rule, visitor_of
@@ -40,7 +40,7 @@ def sending_routes(parts: Parts) -> list[HTTPRouteHandler]:
 
     @post(f"{PATH}/cancel", opt=rule(Door.DESK, Role.PUBLISHER), sync_to_thread=True)
     def cancel(request: Request[Any, Any, Any]) -> Response[Any]:
-        return change(parts, request, _stepping(control.cancel), "cancelled")
+        return _stop(parts, request)
 
     return [send, pause, resume, cancel]
 
@@ -66,6 +66,19 @@ def _send(parts: Parts, request: Request[Any, Any, Any]) -> Response[Any]:
             return back(request, "sending")
         refused = out
     return refusal(parts, request, tried, refused)
+
+
+def _stop(parts: Parts, request: Request[Any, Any, Any]) -> Response[Any]:
+    """Cancel an issue that has not begun to go out, or recall one that has."""
+
+    def act(hand: Hand) -> Done | Refused:
+        # Whoever recalls is in a hurry: a reason is welcome, and its absence stops nobody.
+        reason = hand.form.line("stop-reason") or (f"{hand.who} recalled it." if hand.issue.frozen_at else "")
+        return control.cancel(hand.session, hand.issue.id, who=hand.who, now=hand.now, reason=reason)
+
+    with parts.database.read() as session:
+        is_out = wanted(session, request).frozen_at is not None
+    return change(parts, request, act, "recalled" if is_out else "cancelled")
 
 
 def _must_be_approved(hand: Hand) -> Done | Refused:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, selectinload
 
+from digest.issues.control import WAITING, approvals
 from digest.issues.edit import OPEN, reading_order
 from digest.issues.outcomes import Finding
 from digest.issues.select import PREHEADER_LIMITS, SUBJECT_AIM, SUBJECT_LIMIT
@@ -20,7 +21,7 @@ from digest.settings import Newsletter
 from digest.web.accounts import publishers
 from digest.web.desk.page import local_time, span, until, utc_time
 from digest.web.desk.typed import ISSUE_FIELDS, ITEM_FIELDS, Field, fields
-from digest.web.desk.words import STATES, action
+from digest.web.desk.words import action, state_word
 from digest.web.form import Form
 from digest.weeks import Week
 
@@ -85,6 +86,9 @@ class IssuePage:
     state_word: str
     hold_reason: str
     approved_by: str
+    approvals: tuple[str, ...]
+    """Who has approved it as it stands, where that is not enough yet."""
+    approvals_needed: int
     revision: int
     can_edit: bool
     is_out: bool
@@ -151,9 +155,11 @@ def issue_page(
         direction=newsletter.direction,
         date=f"{issue.send_at.astimezone(zone):%A, %-d %B %Y}",
         state=issue.state.value,
-        state_word=STATES[issue.state],
+        state_word=state_word(issue),
         hold_reason=issue.hold_reason,
         approved_by=issue.approved_by or "",
+        approvals=tuple(approvals(session, issue)) if issue.state in WAITING else (),
+        approvals_needed=newsletter.approvals,
         revision=issue.revision,
         can_edit=issue.state in OPEN,
         is_out=issue.frozen_at is not None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from digest.models import IssueState, LogEntry
+from digest.models import Issue, IssueState, LogEntry
 
 STATES: Mapping[IssueState, str] = {
     IssueState.DRAFT: "Draft",
@@ -25,12 +25,14 @@ DONE: Mapping[str, str] = {
     "included": "The story is in.",
     "left-out": "The story is left out. It stays here, in case.",
     "approved": "Approved. It goes out at its hour; any change before then takes the approval back.",
+    "approved-first": "Your approval stands. The issue goes out at its hour once somebody else approves it too.",
     "withdrawn": "The approval is taken back.",
     "held": "On hold. It does not go out until somebody approves it.",
     "sending": "It is going out now.",
     "paused": "Paused. Whatever has not left yet waits.",
     "resumed": "Going on where it stopped.",
-    "cancelled": "Cancelled. No further copy leaves.",
+    "cancelled": "Cancelled. No copy leaves.",
+    "recalled": "Recalled. What had not left stays here; the account says how many got it.",
     "tested": "A test copy is on its way to you.",
     "drafted": "Here is the draft.",
     "looked": "What came in after the draft was opened is now offered among the stories, left out until you put it in.",
@@ -54,10 +56,27 @@ ACTIONS: Mapping[str, str] = {
     "reopen": "sent unknown copies again",
     "resolve": "settled unknown copies",
     "alarm": "told the newsroom that sending stopped",
+    "overdue": "told the newsroom that the issue had not left",
+    "remind": "reminded the newsroom",
+    "user-added": "added somebody",
+    "password-changed": "changed a password",
+    "logged-in": "logged in",
+    "logged-out": "logged out",
+    "log-in-failed": "could not log in",
     "slow": "slowed down",
     "test-send": "sent a test copy",
     "offer": "offered newer stories",
 }
+
+
+RECALLED = "Recalled"
+"""What a cancelled issue is called of which copies may have left."""
+
+
+def state_word(issue: Issue) -> str:
+    """Where an issue stands, in a word."""
+    is_recalled = issue.state is IssueState.CANCELLED and issue.frozen_at is not None
+    return RECALLED if is_recalled else STATES[issue.state]
 
 
 def action(entry: LogEntry) -> str:
