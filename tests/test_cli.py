@@ -25,6 +25,7 @@ from digest import migrations
 from digest.cli import doctor, issues, printing
 from digest.cli.relay import explained
 from digest.demo.catcher import Catcher
+from digest.issues.sheet import LOOKS
 from digest.mail.smtp import Interrupted, Limits, open_session
 from digest.models import Issue
 from digest.sample import SampleBlog
@@ -167,6 +168,12 @@ def test_a_thursday_by_hand(desk: Desk) -> None:
     assert (desk.folder / "out" / f"{name.replace('/', '-')}-full-neutral.html").exists()
     desk("preview", name, "--to", "out", "--format", "text")
     assert not (desk.folder / "out" / f"{name.replace('/', '-')}-text.html").exists()
+    octets = (desk.folder / "out" / f"{name.replace('/', '-')}.eml").read_bytes()
+    assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in octets
+    assert desk("preview", name, "--sheet", "sheet.html") == "wrote sheet.html\n"
+    assert (desk.folder / "sheet.html").read_text().count("<iframe") == len(LOOKS)
+    assert "there is one look" in desk("preview", name, "--sheet", "sheet.png", "--format", "text", code=1)
+    assert "There is no program 'nobody'" in desk("preview", name, "--sheet", "s.png", "--browser", "nobody", code=1)
     assert "only an approved issue" in desk("send", name, "--now", code=1)
     assert "; its hour was " in desk("approve", name)
     said = desk("send", name, "--now")

@@ -27,6 +27,7 @@ from digest.cli.context import (
     settle,
     writing,
 )
+from digest.cli.paint import find_browser, paint
 from digest.cli.printing import indented, one_line, out, print_json, print_table, say
 from digest.gather.refresh import SourceReport, refresh
 from digest.issues import checks, control, log
@@ -34,9 +35,11 @@ from digest.issues.draft import draft as open_draft
 from digest.issues.edit import items_of
 from digest.issues.outcomes import Done, Finding
 from digest.issues.plan import next_sends
+from digest.issues.seen import rendered_now, source, without_readers
+from digest.issues.sheet import sheet, tiles
 from digest.mail.kinds import Kind
 from digest.mail.outbox import TEST
-from digest.mail.render import Rendered, of_kind
+from digest.mail.render import BadTemplate, Rendered
 from digest.models import Issue, IssueState, Item, User
 from digest.settings import Newsletter
 from digest.web.accounts import clean_name
@@ -44,6 +47,8 @@ from digest.wiring import House
 from subscribers.lifecycle import Format
 
 FormatName = Annotated[Format, typer.Option("--format", help="The kind of reader: how much of the stories they want.")]
+SHEET_WIDTH = 2600
+"""Pixels of a painted sheet: room for four looks beside each other."""
 Neutral = Annotated[bool, typer.Option("--neutral", help="For readers whose subject line gives nothing away.")]
 
 
@@ -163,31 +168,63 @@ def preview(
     folder: Annotated[Path, typer.Option("--to", help="The folder to write to.")] = Path(),
     wanted: FormatName = Format.SUMMARIES,
     neutral: Neutral = False,
+    sheet_to: Annotated[
+        Path | None, typer.Option("--sheet", help="Every look on one picture, a PNG (or, by its name, an HTML) file.")
+    ] = None,
+    browser: Annotated[str | None, typer.Option("--browser", help="The Chromium that paints the sheet.")] = None,
 ) -> None:
-    """Write an issue as it would be sent now: an HTML and a text file, the readers' links unfilled."""
+    """Write an issue as it would be sent now, or as it was sent: HTML, text and the whole message, links unfilled."""
     built = house()
     found, newsletter = find_issue(built, issue)
+    kind = Kind(wanted, neutral)
+    if sheet_to is not None:
+        _write_sheet(built, found, newsletter, kind, sheet_to, browser)
+        return
     with built.database.read() as session:
-        rendered = _rendered(built, session, found, newsletter, Kind(wanted, neutral))
+        rendered = _rendered(built, session, found, newsletter, kind)
+        octets = source(found, newsletter, rendered, built.service.links, built.clock())
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     stem = "-".join([*found.name.split("/"), *([] if wanted is Format.SUMMARIES else [wanted]), *["neutral"] * neutral])
-    for suffix, text in ((".html", rendered.html), (".txt", rendered.text)):
+    for suffix, written in ((".html", rendered.html.encode()), (".txt", rendered.text.encode()), (".eml", octets)):
         path = folder / f"{stem}{suffix}"
         # Who wants text alone is sent no HTML.
-        if text:
+        if written:
             with writing(path):
-                path.write_text(text, encoding="utf-8")
+                path.write_bytes(written)
             say(f"wrote {path}")
     say(f"subject: {rendered.subject}")
 
 
+def _write_sheet(
+    built: House, found: Issue, newsletter: Newsletter, kind: Kind, path: Path, browser: str | None
+) -> None:
+    """Write the contact sheet, painted or as a page."""
+    with built.database.read() as session:
+        rendered = _rendered(built, session, found, newsletter, kind)
+    if not rendered.html:
+        raise Failed("Readers of text only are sent no HTML: there is one look, the text itself.")
+    seen = without_readers(rendered, f"{built.settings.web.base_url}/example-link")
+    heading = f"{newsletter.title}, {found.week}: {kind.name}"
+    page = sheet(
+        heading, seen.subject, tiles(seen.html), seen.text, language=newsletter.language, direction=newsletter.direction
+    )
+    with writing(path):
+        if path.suffix.lower() in (".html", ".htm"):
+            path.write_text(page, encoding="utf-8")
+        else:
+            paint(page, path, SHEET_WIDTH, find_browser(browser))
+    say(f"wrote {path}")
+
+
 def _rendered(built: House, session: Session, issue: Issue, newsletter: Newsletter, kind: Kind) -> Rendered:
-    """An issue as it stands, for one kind of reader. Raises `Failed`."""
-    examined = checks.examine(session, issue.id, newsletter, built.renderer, base_url=built.settings.web.base_url)
-    if not examined.renderings:
-        raise Failed("; ".join(finding.why for finding in examined.blocking))
-    return of_kind(examined.renderings, kind)
+    """An issue for one kind of reader, as it stands or as it was sent. Raises `Failed`."""
+    try:
+        # A second look at it, within this transaction: what was sent is only loaded where it is asked for.
+        standing = session.get_one(Issue, issue.id)
+        return rendered_now(session, standing, newsletter, built.renderer, built.settings.web.base_url, kind)
+    except BadTemplate as error:
+        raise Failed(f"The issue cannot be rendered: {error}.") from None
 
 
 @app.command()

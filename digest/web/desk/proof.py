@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 
 from digest.issues import log
 from digest.issues.outcomes import Done, Refused
+from digest.issues.seen import rendered_now
 from digest.mail.outbox import TEST
 from digest.mail.render import BadTemplate
 from digest.models import Delivery
 from digest.web.desk.change import change
 from digest.web.desk.issue import PATH
-from digest.web.desk.preview import rendered_now
 from digest.web.desk.save import Hand
 from digest.web.door import Door, rule, visitor_of
 from digest.web.parts import Parts
@@ -50,7 +50,7 @@ def post_test(parts: Parts, hand: Hand, visitor: Visitor) -> Done | Refused:
     if _sent_lately(hand.session, visitor.user_id, hand.now) >= MOST:
         return Refused(f"You have had {MOST} test copies within the hour. The preview shows the same.")
     try:
-        rendered = rendered_now(parts, hand.session, hand.issue, hand.newsletter)
+        rendered = rendered_now(hand.session, hand.issue, hand.newsletter, parts.renderer, parts.base_url)
     except BadTemplate as error:
         return Refused(f"The issue cannot be rendered: {error}.")
     parts.outbox.post_rendered(
