@@ -16,6 +16,7 @@ from digest.web.desk.preview import preview_routes
 from digest.web.desk.proof import proof_routes
 from digest.web.desk.report import report_routes
 from digest.web.desk.sending import sending_routes
+from digest.web.desk.watch import watch_routes
 from digest.web.door import Door, Doorkeeper, rule
 from digest.web.form import MOST_BYTES
 from digest.web.headers import on_every_response
@@ -48,6 +49,7 @@ def create_app(parts: Parts) -> Litestar:
         *preview_routes(parts),
         *proof_routes(parts),
         *report_routes(parts),
+        *watch_routes(parts),
     ]
     others: list[ControllerRouterHandler] = [
         *archive_routes(parts),

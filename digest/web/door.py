@@ -26,6 +26,8 @@ from subscribers.languages import mark
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 RULE = "door"
 NEEDS = "role"
+BY_ITSELF = "by itself"
+"""The mark, in a route's `opt`, of what a page asks without anybody's doing: it does not count as being there."""
 
 
 class Door(enum.Enum):
@@ -103,7 +105,8 @@ class Doorkeeper:
         if door is Door.LOGIN:
             await self._at_login(request)
         else:
-            await self._at_desk(request, handler.opt.get(NEEDS, Role.EDITOR) if door is Door.DESK else Role.ADMIN)
+            needed = handler.opt.get(NEEDS, Role.EDITOR) if door is Door.DESK else Role.ADMIN
+            await self._at_desk(request, needed, is_seen=not handler.opt.get(BY_ITSELF))
 
     async def _at_login(self, request: Request[Any, Any, Any]) -> None:
         request.scope["user"] = await self._visitor(request)
@@ -111,8 +114,8 @@ class Doorkeeper:
             self._check_origin(request)
             _keep_form(request, await read_form(request))
 
-    async def _at_desk(self, request: Request[Any, Any, Any], needed: Role) -> None:
-        visitor = await self._visitor(request)
+    async def _at_desk(self, request: Request[Any, Any, Any], needed: Role, *, is_seen: bool) -> None:
+        visitor = await self._visitor(request, is_seen=is_seen)
         if request.method in SAFE:
             if visitor is None:
                 raise NotLoggedIn
@@ -129,11 +132,12 @@ class Doorkeeper:
         request.scope["user"] = visitor
         _keep_form(request, form)
 
-    async def _visitor(self, request: Request[Any, Any, Any]) -> Visitor | None:
+    async def _visitor(self, request: Request[Any, Any, Any], *, is_seen: bool = True) -> Visitor | None:
         session_id = request.cookies.get(cookie_name(secure=self._parts.is_https))
         if not session_id:
             return None
-        return await sync_to_thread(find_visitor, self._parts.database, session_id, self._parts.clock())
+        now = self._parts.clock()
+        return await sync_to_thread(find_visitor, self._parts.database, session_id, now, is_seen=is_seen)
 
     def _check_host(self, request: Request[Any, Any, Any]) -> None:
         name = host_name(request.headers.get("host", ""))

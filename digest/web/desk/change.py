@@ -6,11 +6,13 @@ again with the reason and with what was typed.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from litestar import Request, Response
+from litestar.enums import MediaType
 from litestar.exceptions import NotFoundException
 from sqlalchemy.orm import Session
 
@@ -26,6 +28,7 @@ from digest.web.desk.words import DONE
 from digest.web.door import form_of, visitor_of
 from digest.web.form import Form
 from digest.web.parts import Parts
+from digest.web.sessions import Visitor
 
 Act = Callable[[Hand], "Done | Refused"]
 
@@ -89,23 +92,39 @@ def show_issue(
     done: str | None = None,
 ) -> Response[str]:
     """The issue page as it stands, with what was typed over it where it could not be saved."""
-    newsletter = declared(parts, request)
+    newsletter, visitor = declared(parts, request), visitor_of(request)
     with parts.database.read() as session:
         issue = wanted(session, request)
         findings = findings_of(parts, session, issue, newsletter)
-        page = issue_page(session, issue, newsletter, findings, parts.clock(), form)
-    unsaved = written(form) if form and not page.can_edit else ()
-    return desk_page(
-        parts,
-        visitor_of(request),
-        "issue",
-        status=status,
-        page=page,
-        refused=refused,
-        kept=form is None,
-        unsaved=unsaved,
-        said=DONE.get(done or "", ""),
-    )
+        page = issue_page(session, issue, newsletter, findings, parts.clock(), form, may_edit=visitor.may_edit)
+    context = {
+        "page": page,
+        "refused": refused,
+        "kept": form is None,
+        "unsaved": written(form) if form and not page.is_open else (),
+        "said": DONE.get(done or "", ""),
+    }
+    if wants_parts(request):
+        return _in_parts(parts, visitor, status, context)
+    return desk_page(parts, visitor, "issue", status=status, **context)
+
+
+def wants_parts(request: Request[Any, Any, Any]) -> bool:
+    """Whether the page's own script asks, which puts what is new into the page that is open."""
+    return request.headers.get("accept") == "application/json"
+
+
+def _in_parts(parts: Parts, visitor: Visitor, status: int, context: dict[str, Any]) -> Response[str]:
+    """The same page for its script: what changes of it as HTML, and in a word what was said."""
+    refused: Refused | None = context["refused"]
+    answer = {
+        "page": parts.pages.render("desk/issue_page.html", visitor=visitor, **context),
+        "revision": context["page"].revision,
+        "said": context["said"],
+        "refused": refused.reason if refused else "",
+        "kept": context["kept"],
+    }
+    return Response(json.dumps(answer), status_code=status, media_type=MediaType.JSON)
 
 
 def findings_of(parts: Parts, session: Session, issue: Issue, newsletter: Newsletter) -> tuple[Finding, ...]:

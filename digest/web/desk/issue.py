@@ -13,7 +13,8 @@ from digest.issues.draft import absorb_new_posts
 from digest.issues.edit import include, leave_out, move
 from digest.issues.outcomes import Done, Refused
 from digest.web.desk.change import Act, change, show_issue
-from digest.web.desk.save import Hand, known_sections
+from digest.web.desk.save import Hand
+from digest.web.desk.stories import sections_of
 from digest.web.door import Door, rule
 from digest.web.parts import Parts
 
@@ -53,7 +54,9 @@ def _on_item(item_id: int, step: str) -> Act:
         by: dict[str, Any] = {"expected_revision": hand.revision, "who": hand.who, "now": hand.now}
         match step:
             case "up" | "down":
-                return move(hand.session, hand.issue.id, item_id, step, sections=known_sections(hand), **by)
+                return move(
+                    hand.session, hand.issue.id, item_id, step, sections=sections_of(hand.issue, hand.newsletter), **by
+                )
             case "in":
                 return include(hand.session, hand.issue.id, item_id, **by)
             case _:

@@ -13,6 +13,7 @@ from digest.issues.edit import edit_issue, edit_item, move_to_section
 from digest.issues.outcomes import Done, Refused
 from digest.models import Issue
 from digest.settings import Newsletter
+from digest.web.desk.stories import sections_of
 from digest.web.desk.typed import ISSUE_FIELDS, touched
 from digest.web.form import Form
 
@@ -44,11 +45,6 @@ def save_typed(hand: Hand) -> Done | Refused:
     return standing
 
 
-def known_sections(hand: Hand) -> tuple[str, ...]:
-    """The newsletter's headings and those that stand in the issue already."""
-    return tuple(dict.fromkeys([*hand.newsletter.sections, *(item.section for item in hand.issue.items)]))
-
-
 def _steps(hand: Hand) -> list[Step]:
     texts: dict[str, Any] = {name: hand.form.text(name) for name in ISSUE_FIELDS if touched(hand.form, name)}
     steps: list[Step] = []
@@ -74,7 +70,12 @@ def _item_steps(hand: Hand, item_id: int) -> list[Step]:
 def _change_section(hand: Hand, item_id: int, revision: int) -> Done | Refused:
     section = hand.form.line(f"section-{item_id}")
     return move_to_section(
-        hand.session, hand.issue.id, item_id, section, sections=known_sections(hand), **_by(hand, revision)
+        hand.session,
+        hand.issue.id,
+        item_id,
+        section,
+        sections=sections_of(hand.issue, hand.newsletter),
+        **_by(hand, revision),
     )
 
 
