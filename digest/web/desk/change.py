@@ -20,7 +20,7 @@ from digest.models import Issue
 from digest.settings import Newsletter
 from digest.web.desk.page import desk_page, see
 from digest.web.desk.save import Hand, save_typed
-from digest.web.desk.show import find_issue, is_open, issue_page
+from digest.web.desk.show import IssuePage, find_issue, is_open, issue_page
 from digest.web.desk.typed import written
 from digest.web.desk.words import DONE
 from digest.web.door import form_of, visitor_of
@@ -104,7 +104,7 @@ def show_issue(
         refused=refused,
         kept=form is None,
         unsaved=unsaved,
-        said=DONE.get(done or "", ""),
+        said=_said(done or "", page),
     )
 
 
@@ -127,6 +127,13 @@ def wanted(session: Session, request: Request[Any, Any, Any]) -> Issue:
     if issue is None:
         raise NotFoundException
     return issue
+
+
+def _said(done: str, page: IssuePage) -> str:
+    """The sentence about what was done; of what was undone or done again it names whose change it was."""
+    line = {"undone": page.within.redo, "redone": page.within.undo}.get(done)
+    sentence = DONE.get(done, "")
+    return f"{sentence.removesuffix('.')}: {line.who} {line.said}." if line else sentence
 
 
 def _saying(result: Done, form: Form) -> str:

@@ -10,9 +10,12 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, selectinload
 
-from digest.issues.edit import OPEN, reading_order
+from digest.issues.edit import OPEN
+from digest.issues.order import reading_order
 from digest.issues.outcomes import Finding
+from digest.issues.revisions import Within, within
 from digest.issues.select import PREHEADER_LIMITS, SUBJECT_AIM, SUBJECT_LIMIT
+from digest.issues.view import has_picture
 from digest.mail.ledger import Equation
 from digest.mail.report_data import books
 from digest.models import Issue, Item, LogEntry
@@ -38,6 +41,8 @@ class Row:
     headline: Field
     summary: Field
     section: Field
+    image_alt: Field | None
+    """What is to be seen in its picture; none where it goes out without one."""
     link: str
     host: str
     published: str
@@ -49,7 +54,12 @@ class Row:
     @property
     def typed(self) -> bool:
         """Whether something is typed in it that does not stand: its fields are then shown open."""
-        return any(field.stands is not None for field in (self.headline, self.summary, self.section))
+        return any(field.stands is not None for field in self.fields)
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """All that can be typed or chosen."""
+        return tuple(filter(None, (self.headline, self.summary, self.section, self.image_alt)))
 
 
 @dataclass(frozen=True)
@@ -104,6 +114,8 @@ class IssuePage:
     findings: tuple[Finding, ...]
     equation: Equation
     log: tuple[Logged, ...]
+    within: Within
+    """Whose change can be undone, and whose done again."""
     publishers: tuple[str, ...]
     """Who may approve and send, by name."""
 
@@ -115,9 +127,7 @@ class IssuePage:
     @property
     def clashes(self) -> bool:
         """Whether something typed differs from what somebody else has saved meanwhile."""
-        rows = [
-            field for group in self.groups for row in group.rows for field in (row.headline, row.summary, row.section)
-        ]
+        rows = [field for group in self.groups for row in group.rows for field in row.fields]
         return any(field.clash for field in (self.subject, self.preheader, self.introduction, *rows))
 
 
@@ -172,6 +182,7 @@ def issue_page(
         findings=tuple(findings),
         equation=books(session, issue.id),
         log=_history(session, issue, newsletter),
+        within=within(session, issue),
         publishers=publishers(session),
     )
 
@@ -184,8 +195,14 @@ def is_open(issue: Issue) -> bool:
 def _standing(issue: Issue) -> dict[str, str]:
     texts = {name: str(getattr(issue, name)) for name in ISSUE_FIELDS}
     for item in issue.items:
-        texts.update({f"{name}-{item.id}": str(getattr(item, name)) for name in ITEM_FIELDS})
+        texts.update({f"{name}-{item.id}": _text(item, name) for name in ITEM_FIELDS})
     return texts
+
+
+def _text(item: Item, name: str) -> str:
+    """What stands in a story's field; a picture that the editor has not described is described by its post."""
+    text = str(getattr(item, name))
+    return text or item.post.image_alt if name == "image_alt" else text
 
 
 def _rows(issue: Issue, newsletter: Newsletter, shown: dict[str, Field]) -> tuple[Group, ...]:
@@ -203,6 +220,7 @@ def _rows(issue: Issue, newsletter: Newsletter, shown: dict[str, Field]) -> tupl
                 headline=shown[f"headline-{item.id}"],
                 summary=shown[f"summary-{item.id}"],
                 section=shown[f"section-{item.id}"],
+                image_alt=shown[f"image_alt-{item.id}"] if has_picture(item.post, newsletter) else None,
                 link=item.post.link,
                 host=urlsplit(item.post.link).hostname or item.post.link,
                 published=local_time(item.post.published_at, newsletter.timezone),
