@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, selectinload
 from tld import get_fld
 
-from digest.issues.edit import reading_order
+from digest.issues.order import reading_order
 from digest.issues.text import one_line, paragraphs
 from digest.mail.render import IssueView, SectionView, StoryView
 from digest.models import Issue, Item, Post
@@ -61,6 +61,11 @@ def foreign_image(post: Post, newsletter: Newsletter) -> str | None:
     return urlsplit(post.image_url).hostname or "no host"
 
 
+def has_picture(post: Post, newsletter: Newsletter) -> bool:
+    """Whether the mail shows a post's picture."""
+    return bool(post.image_url) and foreign_image(post, newsletter) is None
+
+
 def is_home(url: str, newsletter: Newsletter) -> bool:
     """Whether a picture may be loaded from there: the site of a source, or a host that the settings name.
 
@@ -85,7 +90,7 @@ def _sections(items: Sequence[Item], newsletter: Newsletter) -> tuple[SectionVie
 
 def _story(item: Item, newsletter: Newsletter) -> StoryView:
     post = item.post
-    has_image = bool(post.image_url) and foreign_image(post, newsletter) is None
+    has_image = has_picture(post, newsletter)
     return StoryView(
         headline=_safe(item.headline),
         summary=_safe(item.summary),
@@ -94,7 +99,7 @@ def _story(item: Item, newsletter: Newsletter) -> StoryView:
         byline=_safe(post.byline),
         language=post.language if post.language != newsletter.language else "",
         image_url=_safe_link(post.image_url) if has_image else "",
-        image_alt=_safe(post.image_alt) if has_image else "",
+        image_alt=_safe(item.image_alt or post.image_alt) if has_image else "",
         image_caption=_safe(post.image_caption) if has_image else "",
         body=post.body,
     )

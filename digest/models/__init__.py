@@ -3,7 +3,7 @@
 from digest.models.arrivals import Arrival, ArrivalState, Bounce
 from digest.models.deliveries import Delivery, DeliveryState, Lease, Quota, Report, SlowLane
 from digest.models.desk import DeskSession, LogEntry, User
-from digest.models.issues import RENDERINGS, Issue, IssueState, Item
+from digest.models.issues import RENDERINGS, Issue, IssueState, Item, Revision
 from digest.models.sources import Post, SourceState
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Post",
     "Quota",
     "Report",
+    "Revision",
     "SlowLane",
     "SourceState",
     "User",

@@ -7,7 +7,7 @@ import re
 import pytest
 import sqlalchemy as sa
 
-from digest.issues.edit import reading_order
+from digest.issues.order import reading_order
 from digest.mail.outbox import TEST
 from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT
 from digest.models import Delivery, IssueState, LogEntry, Post, SourceState
@@ -19,6 +19,7 @@ from subscribers.vault import DELIVERY_CONTEXT
 from tests.subscribers.house import Clock
 from tests.web.house import (
     ISSUE,
+    NAME,
     STORIES,
     Browser,
     add_editor,
@@ -79,6 +80,40 @@ def test_stories_move_and_every_button_saves_what_was_typed(desk: Browser, parts
     assert the_issue(parts).introduction == "Typed, not saved."
     desk.press(f"items/{second.id}/down")
     assert headlines(parts)[:2] == [STORIES[0][1], STORIES[1][1]]
+
+
+def test_a_story_is_put_in_its_place(desk: Browser, parts: Parts):
+    first, *_, fifth, _ = the_issue(parts).items
+    trouble = "Journalists in Trouble"
+    form = desk.form()
+    answer = desk.post(f"{ISSUE}/items/{first.id}/place", {**form, "section": trouble, "before": str(fifth.id)})
+    assert answer.headers["location"] == f"{ISSUE}?done=moved#story-{first.id}"
+    assert headlines(parts)[3:5] == [STORIES[0][1], STORIES[4][1]]
+    desk.post(f"{ISSUE}/items/{first.id}/place", {**desk.form(), "section": "", "before": ""})
+    assert headlines(parts)[3] == STORIES[0][1]
+    assert desk.post(f"{ISSUE}/items/{first.id}/place", {**desk.form(), "before": "x"}).status_code == 400
+
+
+def test_a_change_is_undone_and_done_again(desk: Browser, parts: Parts):
+    desk.press("save", subject="Freed")
+    answer = desk.press("undo")
+    assert answer.headers["location"] == f"{ISSUE}?done=undone"
+    assert the_issue(parts).subject == STORIES[0][1]
+    assert "Undone: anna wrote the subject." in text_of(desk.get(answer.headers["location"]).text)
+    answer = desk.press("redo")
+    assert the_issue(parts).subject == "Freed"
+    assert "Done again: anna wrote the subject." in text_of(desk.get(answer.headers["location"]).text)
+    assert desk.press("redo").status_code == 422
+
+
+def test_a_picture_is_described_on_the_desk(desk: Browser, parts: Parts):
+    with parts.database.write() as session:
+        session.execute(sa.update(Post).values(image_url="https://blog.example.org/i.jpg", image_alt="From the post"))
+    item = the_issue(parts).items[0].id
+    assert desk.form()[f"image_alt-{item}"] == "From the post"
+    desk.press("save", **{f"image_alt-{item}": "A man on the steps of a courthouse"})
+    assert the_issue(parts).items[0].image_alt == "A man on the steps of a courthouse"
+    assert 'alt="A man on the steps of a courthouse"' in desk.get(f"/desk/preview/{NAME}.html").text
 
 
 def test_a_story_is_left_out_and_put_back(desk: Browser, parts: Parts):

@@ -22,7 +22,7 @@ from digest.models import Issue
 from digest.settings import Newsletter
 from digest.web.desk.page import desk_page, see
 from digest.web.desk.save import Hand, save_typed
-from digest.web.desk.show import find_issue, is_open, issue_page
+from digest.web.desk.show import IssuePage, find_issue, is_open, issue_page
 from digest.web.desk.typed import written
 from digest.web.desk.words import DONE
 from digest.web.door import form_of, visitor_of
@@ -102,7 +102,7 @@ def show_issue(
         "refused": refused,
         "kept": form is None,
         "unsaved": written(form) if form and not page.is_open else (),
-        "said": DONE.get(done or "", ""),
+        "said": _said(done or "", page),
     }
     if wants_parts(request):
         return _in_parts(parts, visitor, status, context)
@@ -146,6 +146,13 @@ def wanted(session: Session, request: Request[Any, Any, Any]) -> Issue:
     if issue is None:
         raise NotFoundException
     return issue
+
+
+def _said(done: str, page: IssuePage) -> str:
+    """The sentence about what was done; of what was undone or done again it names whose change it was."""
+    line = {"undone": page.within.redo, "redone": page.within.undo}.get(done)
+    sentence = DONE.get(done, "")
+    return f"{sentence.removesuffix('.')}: {line.who} {line.said}." if line else sentence
 
 
 def _saying(result: Done, form: Form) -> str:

@@ -10,8 +10,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from digest.issues.draft import absorb_new_posts
-from digest.issues.edit import include, leave_out, move
+from digest.issues.edit import include, leave_out, move, place
 from digest.issues.outcomes import Done, Refused
+from digest.issues.revisions import redo, undo
 from digest.web.desk.change import Act, change, show_issue
 from digest.web.desk.save import Hand
 from digest.web.desk.stories import sections_of
@@ -42,27 +43,46 @@ def issue_routes(parts: Parts) -> list[HTTPRouteHandler]:
     def newer(request: Request[Any, Any, Any]) -> Response[Any]:
         return change(parts, request, _absorb, "looked", "#stories")
 
-    return [look, save, shift, newer]
+    @post(f"{PATH}/undo", opt=rule(Door.DESK), sync_to_thread=True)
+    def back(request: Request[Any, Any, Any]) -> Response[Any]:
+        return change(parts, request, _undo, "undone")
+
+    @post(f"{PATH}/redo", opt=rule(Door.DESK), sync_to_thread=True)
+    def again(request: Request[Any, Any, Any]) -> Response[Any]:
+        return change(parts, request, _redo, "redone")
+
+    return [look, save, shift, newer, back, again]
 
 
 # What a story's buttons do, and what is said afterwards.
-STEPS = {"up": "moved", "down": "moved", "in": "included", "out": "left-out"}
+STEPS = {"up": "moved", "down": "moved", "in": "included", "out": "left-out", "place": "moved"}
 
 
 def _on_item(item_id: int, step: str) -> Act:
     def act(hand: Hand) -> Done | Refused:
         by: dict[str, Any] = {"expected_revision": hand.revision, "who": hand.who, "now": hand.now}
+        sections = sections_of(hand.issue, hand.newsletter)
         match step:
             case "up" | "down":
-                return move(
-                    hand.session, hand.issue.id, item_id, step, sections=sections_of(hand.issue, hand.newsletter), **by
-                )
+                return move(hand.session, hand.issue.id, item_id, step, sections=sections, **by)
+            case "place":
+                section, before = hand.form.line("section"), hand.form.line("before")
+                follower = hand.form.number("before") if before else None
+                return place(hand.session, hand.issue.id, item_id, section, follower, sections=sections, **by)
             case "in":
                 return include(hand.session, hand.issue.id, item_id, **by)
             case _:
                 return leave_out(hand.session, hand.issue.id, item_id, **by)
 
     return act
+
+
+def _undo(hand: Hand) -> Done | Refused:
+    return undo(hand.session, hand.issue.id, expected_revision=hand.revision, who=hand.who, now=hand.now)
+
+
+def _redo(hand: Hand) -> Done | Refused:
+    return redo(hand.session, hand.issue.id, expected_revision=hand.revision, who=hand.who, now=hand.now)
 
 
 def _absorb(hand: Hand) -> Done | Refused:

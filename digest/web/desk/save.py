@@ -57,7 +57,7 @@ def _steps(hand: Hand) -> list[Step]:
 
 def _item_steps(hand: Hand, item_id: int) -> list[Step]:
     form, session, issue_id = hand.form, hand.session, hand.issue.id
-    names = [name for name in ("headline", "summary") if touched(form, f"{name}-{item_id}")]
+    names = [name for name in ("headline", "summary", "image_alt") if touched(form, f"{name}-{item_id}")]
     texts: dict[str, Any] = {name: form.text(f"{name}-{item_id}") for name in names}
     steps: list[Step] = []
     if texts:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from digest.issues.edit import OPEN
 from digest.issues.outcomes import Finding
+from digest.issues.revisions import Within, within
 from digest.issues.select import PREHEADER_LIMITS, SUBJECT_AIM, SUBJECT_LIMIT
 from digest.mail.ledger import Equation
 from digest.mail.report_data import books
@@ -78,6 +79,8 @@ class IssuePage:
     findings: tuple[Finding, ...]
     equation: Equation
     log: tuple[Logged, ...]
+    within: Within
+    """Whose change can be undone, and whose done again."""
     publishers: tuple[str, ...]
     """Who may approve and send, by name."""
 
@@ -148,6 +151,7 @@ def issue_page(
         findings=tuple(findings),
         equation=books(session, issue.id),
         log=_history(session, issue, newsletter),
+        within=within(session, issue),
         publishers=publishers(session),
     )
 
@@ -160,8 +164,14 @@ def is_open(issue: Issue) -> bool:
 def _standing(issue: Issue) -> dict[str, str]:
     texts = {name: str(getattr(issue, name)) for name in ISSUE_FIELDS}
     for item in issue.items:
-        texts.update({f"{name}-{item.id}": str(getattr(item, name)) for name in ITEM_FIELDS})
+        texts.update({f"{name}-{item.id}": _text(item, name) for name in ITEM_FIELDS})
     return texts
+
+
+def _text(item: Item, name: str) -> str:
+    """What stands in a story's field; a picture that the editor has not described is described by its post."""
+    text = str(getattr(item, name))
+    return text or item.post.image_alt if name == "image_alt" else text
 
 
 def _history(session: Session, issue: Issue, newsletter: Newsletter) -> tuple[Logged, ...]:

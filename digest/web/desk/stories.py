@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from digest.issues.edit import reading_order
+from digest.issues.order import reading_order
+from digest.issues.view import has_picture
 from digest.models import Issue, Item, Post
 from digest.settings import Newsletter
 from digest.web.desk.page import local_time
@@ -24,6 +25,8 @@ class Row:
     headline: Field
     summary: Field
     section: Field
+    image_alt: Field | None
+    """What is to be seen in its picture; none where it goes out without one."""
     link: str
     host: str
     published: str
@@ -35,8 +38,8 @@ class Row:
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """Its fields."""
-        return (self.headline, self.summary, self.section)
+        """All that can be typed or chosen."""
+        return tuple(filter(None, (self.headline, self.summary, self.section, self.image_alt)))
 
     @property
     def typed(self) -> bool:
@@ -97,6 +100,7 @@ def _row(item: Item, newsletter: Newsletter, shown: Mapping[str, Field]) -> Row:
         headline=shown[f"headline-{item.id}"],
         summary=shown[f"summary-{item.id}"],
         section=shown[f"section-{item.id}"],
+        image_alt=shown[f"image_alt-{item.id}"] if has_picture(post, newsletter) else None,
         link=post.link,
         host=(urlsplit(post.link).hostname or post.link).removeprefix("www."),
         published=local_time(post.published_at, newsletter.timezone),

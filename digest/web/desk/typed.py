@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from digest.web.form import Form
 
 ISSUE_FIELDS = ("subject", "preheader", "introduction")
-ITEM_FIELDS = ("headline", "summary", "section")
+ITEM_FIELDS = ("headline", "summary", "image_alt", "section")
 LABELS = {
     "subject": "Subject",
     "preheader": "Preview line",
     "introduction": "Introduction",
     "headline": "Headline",
     "summary": "Summary",
+    "image_alt": "Picture in words",
 }
 """What the page calls a text; a section is chosen and not written."""
 

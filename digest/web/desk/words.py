@@ -23,6 +23,8 @@ DONE: Mapping[str, str] = {
     "withdrawn-by-change": "Saved. The approval was of the text before, so it is taken back: please approve once more.",
     "moved": "Moved.",
     "included": "The story is in.",
+    "undone": "Undone.",
+    "redone": "Done again.",
     "left-out": "The story is left out. It stays here, in case.",
     "approved": "Approved. It goes out at its hour; any change before then takes the approval back.",
     "withdrawn": "The approval is taken back.",
@@ -57,6 +59,10 @@ ACTIONS: Mapping[str, str] = {
     "slow": "slowed down",
     "test-send": "sent a test copy",
     "offer": "offered newer stories",
+    "undo": "undid",
+    "redo": "did again",
+    "restore": "went back",
+    "add": "added",
 }
 
 
