@@ -95,7 +95,7 @@ def show_issue(
     newsletter, visitor = declared(parts, request), visitor_of(request)
     with parts.database.read() as session:
         issue = wanted(session, request)
-        findings = findings_of(parts, session, issue, newsletter)
+        findings = _findings(parts, session, issue, newsletter, may_wait=not (done and wants_parts(request)))
         page = issue_page(session, issue, newsletter, findings, parts.clock(), form, may_edit=visitor.may_edit)
     context = {
         "page": page,
@@ -125,6 +125,15 @@ def _in_parts(parts: Parts, visitor: Visitor, status: int, context: dict[str, An
         "kept": context["kept"],
     }
     return Response(json.dumps(answer), status_code=status, media_type=MediaType.JSON)
+
+
+def _findings(
+    parts: Parts, session: Session, issue: Issue, newsletter: Newsletter, *, may_wait: bool
+) -> tuple[Finding, ...] | None:
+    """What the checks say; none where that is not known and nobody waits for it: the page then asks once more."""
+    if may_wait:
+        return parts.checked.of(issue, parts.clock(), lambda: findings_of(parts, session, issue, newsletter))
+    return parts.checked.known(issue, parts.clock()) if is_open(issue) else ()
 
 
 def findings_of(parts: Parts, session: Session, issue: Issue, newsletter: Newsletter) -> tuple[Finding, ...]:

@@ -66,6 +66,8 @@ class IssuePage:
     send_until: str
     send_at: str
     """The hour it leaves, in UTC, as scripts read it."""
+    now: str
+    """When the page was made, written the same way."""
     sender: str
     """Who in-boxes say it is from."""
     subject: Field
@@ -77,12 +79,19 @@ class IssuePage:
     included: int
     total: int
     findings: tuple[Finding, ...]
+    is_checked: bool
+    """Whether the findings are about what stands; they come a moment later where they are not."""
     equation: Equation
     log: tuple[Logged, ...]
     within: Within
     """Whose change can be undone, and whose done again."""
     publishers: tuple[str, ...]
     """Who may approve and send, by name."""
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether its hour is still to come."""
+        return self.now <= self.send_at
 
     @property
     def blocks(self) -> int:
@@ -109,7 +118,7 @@ def issue_page(
     session: Session,
     issue: Issue,
     newsletter: Newsletter,
-    findings: Sequence[Finding],
+    findings: Sequence[Finding] | None,
     now: dt.datetime,
     form: Form | None = None,
     *,
@@ -138,7 +147,8 @@ def issue_page(
         send_local=local_time(issue.send_at, zone),
         send_utc=utc_time(issue.send_at),
         send_until=until(issue.send_at, now),
-        send_at=f"{issue.send_at.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}",
+        send_at=_for_scripts(issue.send_at),
+        now=_for_scripts(now),
         sender=newsletter.sender.name or newsletter.title,
         subject=shown["subject"],
         preheader=shown["preheader"],
@@ -148,12 +158,17 @@ def issue_page(
         sections=sections_of(issue, newsletter),
         included=sum(item.included for item in issue.items),
         total=len(issue.items),
-        findings=tuple(findings),
+        findings=tuple(findings or ()),
+        is_checked=findings is not None,
         equation=books(session, issue.id),
         log=_history(session, issue, newsletter),
         within=within(session, issue),
         publishers=publishers(session),
     )
+
+
+def _for_scripts(instant: dt.datetime) -> str:
+    return f"{instant.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def is_open(issue: Issue) -> bool:

@@ -103,7 +103,7 @@ def _row(item: Item, newsletter: Newsletter, shown: Mapping[str, Field]) -> Row:
         image_alt=shown[f"image_alt-{item.id}"] if has_picture(post, newsletter) else None,
         link=post.link,
         host=(urlsplit(post.link).hostname or post.link).removeprefix("www."),
-        published=local_time(post.published_at, newsletter.timezone),
+        published=f"{post.published_at.astimezone(newsletter.timezone):%a %-d %b, %H:%M}",
         note=_note(post, newsletter),
         first=True,
         last=True,

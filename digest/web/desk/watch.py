@@ -63,7 +63,8 @@ def with_places(document: str, places: dict[str, str]) -> str:
 
     def named(match: re.Match[str]) -> str:
         name = left.pop(html.unescape(match[1]), None)
-        return f'<a id="{name}" href="{match[1]}"' if name else match[0]
+        # Not on the link itself: whoever is led there would have it under their fingers, and leave by the next key.
+        return f'<span id="{name}"></span>{match[0]}' if name else match[0]
 
     return _LINK.sub(named, document)
 

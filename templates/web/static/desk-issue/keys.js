@@ -6,6 +6,7 @@ import * as save from "./save.js";
 const OFF = "desk single keys off";
 const SOON = 1200;
 let current = null;
+let orphan = null;
 
 function here() {
   return document.activeElement?.closest?.(".story") ?? (current?.isConnected ? current : null);
@@ -49,13 +50,22 @@ function carry(story) {
   say("Move it with the arrows. Enter keeps it there, Escape puts it back.");
 }
 
+// A story that is left out is folded away: the next one takes its place under the hand.
+function turnOver(story) {
+  const all = visible();
+  const next = all[all.indexOf(story) + 1] ?? all.at(-2);
+  if (press(`in-${story.dataset.item}`)) return;
+  press(`out-${story.dataset.item}`);
+  orphan = { story, next };
+}
+
 const canEdit = () => Boolean(byId("save-all"));
 const SHORTCUTS = [
   { keys: ["j"], what: "Next story", run: () => go(1) },
   { keys: ["k"], what: "Story before", run: () => go(-1) },
   { keys: ["e"], what: "Edit the story", run: inStory(edit), when: canEdit },
   { keys: ["m"], what: "Move it, then with the arrows", run: inStory(carry), when: canEdit },
-  { keys: ["x"], what: "Leave it out, or put it in", run: inStory((story) => press(`out-${story.dataset.item}`) || press(`in-${story.dataset.item}`)), when: canEdit },
+  { keys: ["x"], what: "Leave it out, or put it in", run: inStory(turnOver), when: canEdit },
   { keys: ["a"], what: "Add a story by its link", run: () => byId("link").focus(), when: () => canEdit() && Boolean(byId("link")) },
   { keys: ["u"], what: "Undo", run: () => press("undo"), when: () => Boolean(byId("undo")) },
   { keys: ["r"], what: "Do again what was undone", run: () => press("redo"), when: () => Boolean(byId("redo")) },
@@ -155,6 +165,10 @@ function withControl(event) {
 
 export function listen() {
   document.body.append(sheet);
+  save.onFresh(() => {
+    if (orphan?.story.matches(".out") && document.activeElement === document.body) orphan.next?.focus();
+    orphan = null;
+  });
   root.addEventListener("click", (event) => {
     if (event.target.closest("#show-keys")) open();
   });

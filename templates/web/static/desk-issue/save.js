@@ -42,7 +42,7 @@ export function soon() {
 export function now() {
   clearTimeout(pause);
   const last = tasks.at(-1);
-  if (last?.isQuiet && !(isAtWork && tasks.length === 1)) return inLine(last);
+  if (last?.isQuiet && !last.isReading && !(isAtWork && tasks.length === 1)) return inLine(last);
   return fields.ready().length || tasks.length ? inLine(task(() => change("save", {}, true), true)) : Promise.resolve(true);
 }
 
@@ -58,7 +58,7 @@ export function refresh() {
     const { answer } = await ask("", { headers: { accept: "application/json" } });
     await absorb(answer, new Map());
     return true;
-  }));
+  }, true, true));
 }
 
 // What is not saved when the page is left is sent with it; the answer is not waited for.
@@ -74,8 +74,8 @@ export function tryAgain() {
   return work();
 }
 
-function task(run, isQuiet = false) {
-  const made = { run, isQuiet };
+function task(run, isQuiet = false, isReading = false) {
+  const made = { run, isQuiet, isReading };
   made.done = new Promise((resolve) => { made.resolve = resolve; });
   return made;
 }
@@ -90,7 +90,7 @@ function inLine(made) {
 async function work() {
   if (isAtWork) return;
   isAtWork = true;
-  const slow = setTimeout(() => say("Saving…", "busy"), 250);
+  const slow = setTimeout(() => { if (!tasks[0]?.isReading) say("Saving…", "busy"); }, 250);
   try {
     while (tasks.length) {
       const result = await tasks[0].run();
@@ -98,8 +98,9 @@ async function work() {
       succeeded();
     }
   } catch (error) {
-    if (!(error instanceof Trouble)) tasks.shift()?.resolve(false);
-    fail(error);
+    const isLost = !(error instanceof Trouble) || tasks[0].isReading;
+    if (isLost) tasks.shift().resolve(false);
+    if (!(error instanceof Trouble) || tasks.length) fail(error);
   } finally {
     clearTimeout(slow);
     isAtWork = false;

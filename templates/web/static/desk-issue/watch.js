@@ -18,9 +18,17 @@ export function until(then, now) {
   return (then >= now ? `in ${words}` : `${words} ago`).replaceAll(" ", "\u00a0");
 }
 
+// The server's clock counts: this machine's may be wrong.
+let ahead = 0;
+
+function setClock() {
+  const now = byId("leaves")?.dataset.now;
+  if (now) ahead = Date.parse(now) - Date.now();
+}
+
 function tick() {
   const leaves = byId("leaves");
-  if (leaves) leaves.textContent = until(Date.parse(leaves.dateTime), Date.now());
+  if (leaves) leaves.textContent = until(Date.parse(leaves.dateTime), Date.now() + ahead);
 }
 
 const stateNow = () => byId("progress")?.dataset.state;
@@ -47,6 +55,7 @@ async function follow() {
 const again = (work, every) => setInterval(() => work().catch(() => {}), every);
 
 export function watch() {
+  setClock();
   setInterval(tick, TICK);
   again(look, ASK);
   again(follow, FOLLOW);
@@ -57,7 +66,9 @@ export function watch() {
     if (event.target.closest("#news button")) save.refresh();
   });
   save.onFresh(() => {
-    tick();
+    setClock();
     byId("news").hidden = true;
+    // What was saved is saved; what the checks say of it takes a moment longer, and is asked for when nothing else waits.
+    if (byId("checks")?.hasAttribute("data-unchecked")) save.refresh();
   });
 }
