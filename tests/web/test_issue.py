@@ -189,17 +189,20 @@ def test_a_stale_save_is_refused_and_shows_both(desk: Browser, parts: Parts):
     assert answer.status_code == 409
     assert the_issue(parts).subject == "Boris's subject"
     again = fields_of(answer.text)
-    # What I typed is in its fields, what I did not touch is Boris's, and beside my subject stands his.
+    # What I typed is in its fields, what I did not touch is Boris's, and beside my subject stands his. What only I have
+    # written is saved.
     assert again["subject"] == "My subject"
     assert again[f"summary-{item}"] == "My summary."
     assert again["preheader"].startswith("Boris's preview line")
     assert "Somebody else wrote: Boris&#39;s subject" in text_of(answer.text)
+    assert "yours was not put over it: Subject." in answer.text
+    assert the_issue(parts).items[0].summary == "My summary."
     assert desk.post(f"{ISSUE}/save", again).status_code == 303
     assert (the_issue(parts).subject, the_issue(parts).preheader[:5]) == ("My subject", "Boris")
 
 
-@pytest.mark.parametrize("button", ["approve", "items/1/up", "items/1/out", "send"])
-def test_a_button_on_an_old_page_is_refused(desk: Browser, parts: Parts, button: str):
+@pytest.mark.parametrize("button", ["approve", "send", "undo", "redo"])
+def test_a_button_about_the_whole_issue_is_refused_on_an_old_page(desk: Browser, parts: Parts, button: str):
     old = desk.form()
     desk.press("save", subject="Something newer")
     assert desk.post(f"{ISSUE}/{button}", old).status_code == 409
