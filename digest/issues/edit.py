@@ -236,7 +236,7 @@ def edit_issue(
     who: str,
     now: dt.datetime,
 ) -> Done | Refused:
-    """Write the subject, the preheader or the introduction (plain text, blank lines part paragraphs), or several."""
+    """Write the subject, the preheader or the introduction (`issues.text.paragraphs`), or several."""
 
     def change(issue: Issue, _: list[Item]) -> str | Refused:
         new_subject = issue.subject if subject is None else one_line(subject)

@@ -41,7 +41,7 @@ def view(session: Session, issue_id: int, newsletter: Newsletter, base_url: str)
         date=newsletter.calendar.send_date(Week.parse(issue.week)),
         subject=_safe(issue.subject),
         preheader=_safe(issue.preheader),
-        introduction=tuple(_safe(paragraph) for paragraph in paragraphs(issue.introduction)),
+        introduction=tuple(_safe_lines(part) for part in paragraphs(issue.introduction)),
         lead=_story(lead, newsletter) if lead else None,
         sections=_sections([item for item in included if item is not lead], newsletter),
         archive_url=f"{base_url}/issues/{issue.name}",
@@ -115,6 +115,10 @@ def _safe(text: str) -> str:
     The slots of the rendered mail begin and end with two at-signs; a headline that has them must not become one.
     """
     return re.sub("@(?=@)", "@ ", one_line(text))
+
+
+def _safe_lines(text: str) -> str:
+    return "\n".join(map(_safe, text.split("\n")))
 
 
 def _safe_link(url: str) -> str:
