@@ -7,16 +7,21 @@ Markdown knows: headings, images, code, tables, entities.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from markdown_it import MarkdownIt
 
 from digest.mail.render_story import Block, link, told
 
+_LIST = re.compile(r"(?:(?:-|\d+\.) .+(?:\n(?!\Z)|\Z)){2,}")
+
 
 def introduction(parts: Iterable[str]) -> tuple[Block, ...]:
     """The blocks of an introduction: each part is a paragraph, or a list with an item a line (`issues.text`)."""
-    return told("".join(_list(part.split("\n")) if "\n" in part else f"<p>{_inline(part)}</p>" for part in parts))
+    return told(
+        "".join(_list(part.split("\n")) if _LIST.fullmatch(part) else f"<p>{_inline(part)}</p>" for part in parts)
+    )
 
 
 def _list(lines: list[str]) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 
 import pytest
 import sqlalchemy as sa
 
+from digest.gather.links import identity
 from digest.issues.order import reading_order
 from digest.mail.outbox import TEST
 from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT
@@ -382,3 +384,25 @@ def test_what_is_not_there_is_said_so(desk: Browser, path: str):
 def test_a_button_that_does_not_exist_does_nothing(desk: Browser):
     assert desk.press("items/1/sideways").status_code == 404
     assert desk.press("items/999/up").status_code == 422
+
+
+def test_a_story_is_added_by_its_address(desk: Browser, parts: Parts):
+    with parts.database.write() as session:
+        known = session.scalars(sa.select(Post)).first()
+        copy = {name: getattr(known, name) for name in Post.__table__.columns.keys() if name != "id"}  # noqa: SIM118
+        link = "https://blog.example.org/a/known.html"
+        found = {"identity": identity(link, ""), "link": link, "title": "Known, and left behind"}
+        session.add(Post(**{**copy, **found, "published_at": parts.clock() - dt.timedelta(days=30)}))
+    answer = desk.press("add", link=f" {link}?utm_source=x ", introduction="Typed by the way.")
+    assert answer.headers["location"].startswith(f"{ISSUE}?done=added-outside#story-")
+    assert headlines(parts)[4] == "Known, and left behind"
+    assert the_issue(parts).introduction == "Typed by the way."
+    assert desk.press("add", link=link).headers["location"].startswith(f"{ISSUE}?done=added-already")
+
+
+def test_an_address_that_cannot_be_added_is_a_sentence_and_stays_in_its_field(desk: Browser, parts: Parts):
+    answer = desk.press("add", link="https://elsewhere.example/a", introduction="Typed by the way.")
+    assert answer.status_code == 422
+    assert "elsewhere.example is none of the newsletter’s sources" in answer.text
+    assert 'value="https://elsewhere.example/a"' in answer.text
+    assert the_issue(parts).introduction == "Typed by the way."

@@ -85,8 +85,9 @@ def _clash(saved: Saved) -> Refused:
 
 def refusal(parts: Parts, request: Request[Any, Any, Any], tried: Attempt, refused: Refused) -> Response[str]:
     """The page with the reason, and with the words that could not be saved."""
-    form = None if tried.kept else form_of(request)
-    return show_issue(parts, request, status=409 if tried.stale else 422, refused=refused, form=form)
+    typed = form_of(request)
+    form, status = None if tried.kept else typed, 409 if tried.stale else 422
+    return show_issue(parts, request, status=status, refused=refused, form=form, pasted=typed.line("link"))
 
 
 def back(request: Request[Any, Any, Any], done: str, anchor: str = "") -> Response[Any]:
@@ -103,8 +104,12 @@ def show_issue(
     refused: Refused | None = None,
     form: Form | None = None,
     done: str | None = None,
+    pasted: str = "",
 ) -> Response[str]:
-    """The issue page as it stands, with what was typed over it where it could not be saved."""
+    """The issue page as it stands, with what was typed over it where it could not be saved.
+
+    `pasted` is the address of a story that could not be added.
+    """
     newsletter = declared(parts, request)
     with parts.database.read() as session:
         issue = wanted(session, request)
@@ -120,6 +125,7 @@ def show_issue(
         refused=refused,
         kept=form is None,
         unsaved=unsaved,
+        pasted=pasted,
         said=_said(done or "", page),
     )
 
