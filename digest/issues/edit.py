@@ -135,7 +135,7 @@ def move_to_section(
         item = _find(items, item_id)
         if isinstance(item, Refused):
             return item
-        if refused := _no_section(heading, sections):
+        if refused := no_section(heading, sections):
             return refused
         if item.section == heading:
             return ""
@@ -165,7 +165,7 @@ def place(
         item = _find(items, item_id)
         if isinstance(item, Refused):
             return item
-        if refused := _no_section(heading, sections):
+        if refused := no_section(heading, sections):
             return refused
         follower = None if before is None else _find(items, before)
         if isinstance(follower, Refused):
@@ -236,7 +236,7 @@ def edit_issue(
     who: str,
     now: dt.datetime,
 ) -> Done | Refused:
-    """Write the subject, the preheader or the introduction (plain text, blank lines part paragraphs), or several."""
+    """Write the subject, the preheader or the introduction (`issues.text.paragraphs`), or several."""
 
     def change(issue: Issue, _: list[Item]) -> str | Refused:
         new_subject = issue.subject if subject is None else one_line(subject)
@@ -347,7 +347,8 @@ def named(section: str) -> str:
     return section or "the main part"
 
 
-def _no_section(heading: str, sections: Sequence[str]) -> Refused | None:
+def no_section(heading: str, sections: Sequence[str]) -> Refused | None:
+    """The refusal where there is no such heading."""
     if sections and heading not in sections:
         return Refused(f"There is no section {heading!r}; the sections are {', '.join(filter(None, sections))}.")
     if len(heading) > SECTION_LIMIT:

@@ -9,16 +9,14 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, selectinload
-from tld import get_fld
 
+from digest.gather.links import site
 from digest.issues.order import reading_order
 from digest.issues.text import one_line, paragraphs
 from digest.mail.render import IssueView, SectionView, StoryView
 from digest.models import Issue, Item, Post
 from digest.settings import Newsletter
 from digest.weeks import Week
-
-# Under these the last two labels of a host are nobody's own: `bbc.co.uk` is a site, `co.uk` is not.
 
 
 def view(session: Session, issue_id: int, newsletter: Newsletter, base_url: str) -> IssueView:
@@ -41,7 +39,7 @@ def view(session: Session, issue_id: int, newsletter: Newsletter, base_url: str)
         date=newsletter.calendar.send_date(Week.parse(issue.week)),
         subject=_safe(issue.subject),
         preheader=_safe(issue.preheader),
-        introduction=tuple(_safe(paragraph) for paragraph in paragraphs(issue.introduction)),
+        introduction=tuple(_safe_lines(part) for part in paragraphs(issue.introduction)),
         lead=_story(lead, newsletter) if lead else None,
         sections=_sections([item for item in included if item is not lead], newsletter),
         archive_url=f"{base_url}/issues/{issue.name}",
@@ -77,7 +75,7 @@ def is_home(url: str, newsletter: Newsletter) -> bool:
         return False
     if parts.hostname in newsletter.image_hosts:
         return True
-    return _site(parts.hostname) in {_site(source.hostname) for source in sources if source.hostname}
+    return site(parts.hostname) in {site(source.hostname) for source in sources if source.hostname}
 
 
 def _sections(items: Sequence[Item], newsletter: Newsletter) -> tuple[SectionView, ...]:
@@ -117,15 +115,9 @@ def _safe(text: str) -> str:
     return re.sub("@(?=@)", "@ ", one_line(text))
 
 
+def _safe_lines(text: str) -> str:
+    return "\n".join(map(_safe, text.split("\n")))
+
+
 def _safe_link(url: str) -> str:
     return url.replace("@@", "%40%40")
-
-
-def _site(host: str) -> str:
-    """What of a host name belongs to one owner, by the public suffix list: `gdb.rferl.org` is `rferl.org`'s."""
-    site = get_fld(f"https://{host}/", fail_silently=True, search_private=True)
-    labels = host.lower().rstrip(".").split(".")
-    if site or labels[-1].isdigit() or ":" in host:
-        return site or host
-    # The list's own rule for an ending that it does not name: one label belongs to nobody.
-    return ".".join(labels[-2:])

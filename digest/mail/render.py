@@ -18,6 +18,7 @@ from jinja2 import FileSystemLoader, TemplateNotFound, TemplateSyntaxError
 
 from digest.mail.kinds import ORDINARY, Kind
 from digest.mail.render_fit import FULL, burden, fitting
+from digest.mail.render_introduction import introduction
 from digest.mail.render_layout import compile_layout, layout_environment, text_environment
 from digest.mail.render_story import Block, shown, told
 from digest.mail.render_story import words as story_words
@@ -101,7 +102,7 @@ class IssueView:
     subject: str
     preheader: str
     introduction: tuple[str, ...]
-    """Paragraphs."""
+    """Paragraphs, and lists with an item a line; both in the small Markdown of `render_introduction`."""
     lead: StoryView | None
     sections: tuple[SectionView, ...]
     archive_url: str
@@ -270,8 +271,11 @@ def _issue_context(view: IssueView, words: Words, whole: Whole) -> dict[str, Any
     for number, story in enumerate(stories, 1):
         _complete(story, number, view, words)
         story.update(_as_told(whole.get(number - 1), story))
+    opening = introduction(view.introduction)
     return {
         **values,
+        "introduction": [shown(block) for block in opening],
+        "introduction_text": story_text(opening, lambda number: digits(str(number), words)),
         "contents": stories if whole else [],
         "words": words,
         "date_text": date_text(view.date, words),

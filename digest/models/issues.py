@@ -54,7 +54,7 @@ class Issue(Base):
     subject: Mapped[str] = mapped_column(sa.Text, default="")
     preheader: Mapped[str] = mapped_column(sa.Text, default="")
     introduction: Mapped[str] = mapped_column(sa.Text, default="")
-    """Plain text by the editor; a blank line parts paragraphs."""
+    """By the editor, in the small Markdown of `mail.render_introduction`; a blank line parts paragraphs."""
     revision: Mapped[int] = mapped_column(default=1)
     """Counts every change by an editor; an approval is of one revision."""
     touched: Mapped[bool] = mapped_column(default=False)

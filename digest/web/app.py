@@ -8,6 +8,7 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from digest.web.archive import archive_routes
+from digest.web.desk.add import add_routes
 from digest.web.desk.approve import approve_routes
 from digest.web.desk.issue import issue_routes
 from digest.web.desk.issues import list_routes
@@ -44,6 +45,7 @@ def create_app(parts: Parts) -> Litestar:
         *login_routes(parts),
         *list_routes(parts),
         *issue_routes(parts),
+        *add_routes(parts),
         *approve_routes(parts),
         *sending_routes(parts),
         *preview_routes(parts),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 
 import pytest
 import sqlalchemy as sa
 
+from digest.gather.links import identity
 from digest.issues.order import reading_order
 from digest.mail.outbox import TEST
 from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT
@@ -189,17 +191,20 @@ def test_a_stale_save_is_refused_and_shows_both(desk: Browser, parts: Parts):
     assert answer.status_code == 409
     assert the_issue(parts).subject == "Boris's subject"
     again = fields_of(answer.text)
-    # What I typed is in its fields, what I did not touch is Boris's, and beside my subject stands his.
+    # What I typed is in its fields, what I did not touch is Boris's, and beside my subject stands his. What only I have
+    # written is saved.
     assert again["subject"] == "My subject"
     assert again[f"summary-{item}"] == "My summary."
     assert again["preheader"].startswith("Boris's preview line")
     assert "Somebody else wrote: Boris&#39;s subject" in text_of(answer.text)
+    assert "yours was not put over it: Subject." in answer.text
+    assert the_issue(parts).items[0].summary == "My summary."
     assert desk.post(f"{ISSUE}/save", again).status_code == 303
     assert (the_issue(parts).subject, the_issue(parts).preheader[:5]) == ("My subject", "Boris")
 
 
-@pytest.mark.parametrize("button", ["approve", "items/1/up", "items/1/out", "send"])
-def test_a_button_on_an_old_page_is_refused(desk: Browser, parts: Parts, button: str):
+@pytest.mark.parametrize("button", ["approve", "send", "undo", "redo"])
+def test_a_button_about_the_whole_issue_is_refused_on_an_old_page(desk: Browser, parts: Parts, button: str):
     old = desk.form()
     desk.press("save", subject="Something newer")
     assert desk.post(f"{ISSUE}/{button}", old).status_code == 409
@@ -379,3 +384,25 @@ def test_what_is_not_there_is_said_so(desk: Browser, path: str):
 def test_a_button_that_does_not_exist_does_nothing(desk: Browser):
     assert desk.press("items/1/sideways").status_code == 404
     assert desk.press("items/999/up").status_code == 422
+
+
+def test_a_story_is_added_by_its_address(desk: Browser, parts: Parts):
+    with parts.database.write() as session:
+        known = session.scalars(sa.select(Post)).first()
+        copy = {name: getattr(known, name) for name in Post.__table__.columns.keys() if name != "id"}  # noqa: SIM118
+        link = "https://blog.example.org/a/known.html"
+        found = {"identity": identity(link, ""), "link": link, "title": "Known, and left behind"}
+        session.add(Post(**{**copy, **found, "published_at": parts.clock() - dt.timedelta(days=30)}))
+    answer = desk.press("add", link=f" {link}?utm_source=x ", introduction="Typed by the way.")
+    assert answer.headers["location"].startswith(f"{ISSUE}?done=added-outside#story-")
+    assert headlines(parts)[4] == "Known, and left behind"
+    assert the_issue(parts).introduction == "Typed by the way."
+    assert desk.press("add", link=link).headers["location"].startswith(f"{ISSUE}?done=added-already")
+
+
+def test_an_address_that_cannot_be_added_is_a_sentence_and_stays_in_its_field(desk: Browser, parts: Parts):
+    answer = desk.press("add", link="https://elsewhere.example/a", introduction="Typed by the way.")
+    assert answer.status_code == 422
+    assert "elsewhere.example is none of the newsletter’s sources" in answer.text
+    assert 'value="https://elsewhere.example/a"' in answer.text
+    assert the_issue(parts).introduction == "Typed by the way."

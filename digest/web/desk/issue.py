@@ -9,10 +9,13 @@ from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
+from digest.issues.control import stale
 from digest.issues.draft import absorb_new_posts
-from digest.issues.edit import include, leave_out, move, place
+from digest.issues.edit import include, items_of, leave_out, move, place
+from digest.issues.moves import moved
 from digest.issues.outcomes import Done, Refused
-from digest.issues.revisions import redo, undo
+from digest.issues.revisions import redo, stood, undo
+from digest.issues.snapshot import snapshot
 from digest.web.desk.change import Act, change, show_issue
 from digest.web.desk.save import Hand
 from digest.web.desk.stories import sections_of
@@ -45,11 +48,11 @@ def issue_routes(parts: Parts) -> list[HTTPRouteHandler]:
 
     @post(f"{PATH}/undo", opt=rule(Door.DESK), sync_to_thread=True)
     def back(request: Request[Any, Any, Any]) -> Response[Any]:
-        return change(parts, request, _undo, "undone")
+        return change(parts, request, lambda hand: undo(hand.session, hand.issue.id, **hand.by), "undone")
 
     @post(f"{PATH}/redo", opt=rule(Door.DESK), sync_to_thread=True)
     def again(request: Request[Any, Any, Any]) -> Response[Any]:
-        return change(parts, request, _redo, "redone")
+        return change(parts, request, lambda hand: redo(hand.session, hand.issue.id, **hand.by), "redone")
 
     return [look, save, shift, newer, back, again]
 
@@ -60,15 +63,16 @@ STEPS = {"up": "moved", "down": "moved", "in": "included", "out": "left-out", "p
 
 def _on_item(item_id: int, step: str) -> Act:
     def act(hand: Hand) -> Done | Refused:
-        by: dict[str, Any] = {"expected_revision": hand.revision, "who": hand.who, "now": hand.now}
+        # What was before their eyes may be older than what stands, as long as nobody moved this very story.
+        by = hand.by | {"expected_revision": None}
         sections = sections_of(hand.issue, hand.newsletter)
+        if step not in ("in", "out") and (refused := _moved_meanwhile(hand, item_id)):
+            return refused
         match step:
             case "up" | "down":
                 return move(hand.session, hand.issue.id, item_id, step, sections=sections, **by)
             case "place":
-                section, before = hand.form.line("section"), hand.form.line("before")
-                follower = hand.form.number("before") if before else None
-                return place(hand.session, hand.issue.id, item_id, section, follower, sections=sections, **by)
+                return _place(hand, item_id, sections, by)
             case "in":
                 return include(hand.session, hand.issue.id, item_id, **by)
             case _:
@@ -77,12 +81,23 @@ def _on_item(item_id: int, step: str) -> Act:
     return act
 
 
-def _undo(hand: Hand) -> Done | Refused:
-    return undo(hand.session, hand.issue.id, expected_revision=hand.revision, who=hand.who, now=hand.now)
+def _place(hand: Hand, item_id: int, sections: tuple[str, ...], by: dict[str, Any]) -> Done | Refused:
+    section, before = hand.form.line("section"), hand.form.line("before")
+    follower = hand.form.number("before") if before else None
+    return place(hand.session, hand.issue.id, item_id, section, follower, sections=sections, **by)
 
 
-def _redo(hand: Hand) -> Done | Refused:
-    return redo(hand.session, hand.issue.id, expected_revision=hand.revision, who=hand.who, now=hand.now)
+def _moved_meanwhile(hand: Hand, item_id: int) -> Refused | None:
+    """The refusal where somebody else has moved a story since the page was made, or nobody can tell."""
+    if hand.revision == hand.issue.revision:
+        return None
+    items = items_of(hand.session, hand.issue.id)
+    seen = stood(hand.session, hand.issue, hand.revision)
+    if seen is None:
+        return stale(hand.issue, hand.revision)
+    if not any(item.id == item_id and item.post_id in moved(seen, snapshot(hand.issue, items)) for item in items):
+        return None
+    return Refused("Somebody else has moved this story meanwhile. Look where it stands now, and then move it.")
 
 
 def _absorb(hand: Hand) -> Done | Refused:

@@ -19,8 +19,9 @@ from digest.models import Issue, Item, LogEntry
 from digest.settings import Newsletter
 from digest.web.accounts import publishers
 from digest.web.desk.page import local_time, span, until, utc_time
+from digest.web.desk.save import standing_texts
 from digest.web.desk.stories import Group, groups, sections_of
-from digest.web.desk.typed import ISSUE_FIELDS, ITEM_FIELDS, Field, fields
+from digest.web.desk.typed import Field, fields
 from digest.web.desk.words import STATES, action
 from digest.web.form import Form
 from digest.weeks import Week
@@ -105,13 +106,14 @@ class IssuePage:
         return any(field.clash for field in (self.subject, self.preheader, self.introduction, *rows))
 
 
-def find_issue(session: Session, newsletter: str, week: str) -> Issue | None:
-    """The issue with this name, its items and their posts."""
-    return session.scalar(
+def find_issue(session: Session, newsletter: str, week: str, *, locked: bool = False) -> Issue | None:
+    """The issue with this name, its items and their posts; locked, nobody else changes it in this transaction."""
+    query = (
         sa.select(Issue)
         .options(selectinload(Issue.items).joinedload(Item.post))
         .where(Issue.newsletter == newsletter, Issue.week == week)
     )
+    return session.scalar(query.with_for_update() if locked else query)
 
 
 def issue_page(
@@ -126,7 +128,7 @@ def issue_page(
 ) -> IssuePage:
     """The page's values; `form` is what was typed and could not be saved, which is shown instead of what stands."""
     zone = newsletter.timezone
-    shown = fields(_standing(issue), form)
+    shown = fields(standing_texts(issue), form)
     return IssuePage(
         name=issue.name,
         path=f"/desk/issues/{issue.name}",
@@ -174,19 +176,6 @@ def _for_scripts(instant: dt.datetime) -> str:
 def is_open(issue: Issue) -> bool:
     """Whether the issue can still be changed."""
     return issue.state in OPEN
-
-
-def _standing(issue: Issue) -> dict[str, str]:
-    texts = {name: str(getattr(issue, name)) for name in ISSUE_FIELDS}
-    for item in issue.items:
-        texts.update({f"{name}-{item.id}": _text(item, name) for name in ITEM_FIELDS})
-    return texts
-
-
-def _text(item: Item, name: str) -> str:
-    """What stands in a story's field; a picture that the editor has not described is described by its post."""
-    text = str(getattr(item, name))
-    return text or item.post.image_alt if name == "image_alt" else text
 
 
 def _history(session: Session, issue: Issue, newsletter: Newsletter) -> tuple[Logged, ...]:

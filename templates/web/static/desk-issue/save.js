@@ -112,15 +112,15 @@ async function change(step, extra, isQuiet) {
   const { body, sent } = bodyOf(extra);
   if (isQuiet && !sent.size) return true;
   const { answer, isDone } = await ask(`/${step}`, { method: "POST", body, headers: { accept: "application/json" } });
-  await absorb(answer, answer.kept ? sent : new Map(), isQuiet);
-  if (!isDone) return refused(answer, sent, isQuiet);
+  const left = await absorb(answer, sent, isQuiet);
+  if (!isDone) return refused(answer, left, isQuiet);
   say(answer.said || "Saved.", "good");
   if (fields.ready().length) soon();
   return true;
 }
 
-function bodyOf(extra) {
-  const sent = new Map(fields.ready().map((field) => [field, field.value]));
+function bodyOf(extra, wanted = fields.ready()) {
+  const sent = new Map(wanted.map((field) => [field, field.value]));
   const body = new URLSearchParams({ csrf: byId("csrf").value, revision: byId("revision").value, ...extra });
   for (const [field, value] of sent) {
     body.append(field.name, value);
@@ -129,47 +129,47 @@ function bodyOf(extra) {
   return { body, sent };
 }
 
+// Gives back what of the words that were sent is not saved: of those the page shows what stands instead.
 async function absorb(answer, sent, isQuiet = false) {
   const fresh = read(answer.page);
-  fields.settle(sent, fresh);
+  const isLeft = ([field]) => fresh.querySelector(`#${CSS.escape(`stands-${field.name}`)}`);
+  const left = Array.from(sent).filter(isLeft);
+  fields.settle(Array.from(sent).filter((one) => !isLeft(one)), fresh);
   keep();
   byId("revision").value = answer.revision;
   // The last of several that wait in line brings the page that has them all.
-  if (tasks.length > 1) return;
+  if (tasks.length > 1) return left;
   await held;
   // What was typed is refused at its field, where the eyes are, and not at the head of the page.
   if (isQuiet) fresh.querySelector("#refused")?.remove();
   morph(root, fresh, fields.ward);
   for (const callback of watchers) callback();
+  return left;
 }
 
 // One refusal for several fields: each is tried alone, so that one does not keep the others from being saved.
-async function refused(answer, sent, isQuiet) {
-  const clashing = Array.from(sent.keys()).filter((field) => field.closest(".clash"));
+async function refused(answer, left, isQuiet) {
+  const names = left.map(([field]) => field);
+  const clashing = names.filter((field) => field.closest(".clash"));
   for (const field of clashing) fields.setTrouble(field, "clash");
-  if (clashing.length) {
-    say(`Not saved: somebody else has written there too. Choose which of the two is to stand.`, "bad");
-  } else if (!answer.kept && sent.size === 1) {
-    fields.setTrouble(sent.keys().next().value, answer.refused);
-    say(`Not saved: ${answer.refused}`, "bad");
-  } else if (!answer.kept && sent.size > 1) {
-    for (const field of sent.keys()) await one(field);
-  } else {
-    say(answer.refused, "bad");
-  }
+  if (clashing.length) say("Not saved: somebody else has written there too. Choose which of the two is to stand.", "bad");
+  else if (names.length > 1) for (const field of names) await alone(field);
+  else refusedAt(names[0], answer);
   keep();
   if (!isQuiet && !clashing.length) byId("refused")?.scrollIntoView({ block: "center" });
   return false;
 }
 
-async function one(field) {
-  const sent = new Map([[field, field.value]]);
-  const body = new URLSearchParams({ csrf: byId("csrf").value, revision: byId("revision").value });
-  body.append(field.name, field.value);
-  body.append(`was-${field.name}`, fields.markOf(field));
+function refusedAt(field, answer) {
+  if (field) fields.setTrouble(field, answer.refused);
+  say(field ? `Not saved: ${answer.refused}` : answer.refused, "bad");
+}
+
+async function alone(field) {
+  const { body, sent } = bodyOf({}, [field]);
   const { answer, isDone } = await ask("/save", { method: "POST", body, headers: { accept: "application/json" } });
-  await absorb(answer, answer.kept ? sent : new Map(), true);
-  if (!isDone) await refused(answer, sent, true);
+  const left = await absorb(answer, sent, true);
+  if (!isDone) await refused(answer, left, true);
 }
 
 async function ask(where, init, isSecond = false) {
