@@ -107,6 +107,11 @@ def grapheme_boundary(text: str, limit: int) -> int:
     return place
 
 
+def length(text: str) -> int:
+    """How many characters people see: a letter with its marks is one, and so is a flag."""
+    return sum(place == 0 or not _joined(text, place) for place in range(len(text)))
+
+
 def _joined(text: str, place: int) -> bool:
     """Whether the code points on both sides of a place belong to one character as people see it."""
     before, after = text[place - 1], text[place]

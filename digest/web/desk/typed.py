@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from digest.issues.text import length
 from digest.web.form import Form
 
 ISSUE_FIELDS = ("subject", "preheader", "introduction")
@@ -40,7 +41,7 @@ class Field:
     """Whether somebody else has changed it since the editor's page was made."""
 
     def __len__(self) -> int:
-        return len(self.value)
+        return length(self.value)
 
 
 def mark(text: str) -> str:

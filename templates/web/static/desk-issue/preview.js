@@ -42,7 +42,12 @@ function go(name) {
 export function watch() {
   mark();
   load();
-  onFresh(load);
+  // What the checks say comes a moment after the change, and changes nothing here.
+  let known = byId("revision").value;
+  onFresh(() => {
+    if (byId("revision").value !== known) load();
+    known = byId("revision").value;
+  });
   root.addEventListener("focusin", (event) => {
     const name = event.target.closest(".story:not(.out)")?.id;
     if (name) go(name);
