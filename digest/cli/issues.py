@@ -31,9 +31,10 @@ from digest.cli.paint import find_browser, paint
 from digest.cli.printing import indented, one_line, out, print_json, print_table, say
 from digest.gather.refresh import SourceReport, refresh
 from digest.issues import checks, control, log
+from digest.issues.add import add_post, find_link
 from digest.issues.draft import draft as open_draft
 from digest.issues.edit import items_of
-from digest.issues.outcomes import Done, Finding
+from digest.issues.outcomes import Done, Finding, Refused
 from digest.issues.plan import next_sends
 from digest.issues.seen import rendered_now, source, without_readers
 from digest.issues.sheet import sheet, tiles
@@ -275,6 +276,36 @@ def send_test(
         )
         log.append(session, at=built.clock(), who=operator(), action="test-send", about=found.name)
     say(f"{found.name} waits in the outbox for {to}; a worker sends it")
+
+
+@app.command()
+def add(
+    issue: Annotated[str, typer.Argument(metavar="ISSUE", help="Like watchdog/2026-W47, or only the newsletter.")],
+    link: Annotated[str, typer.Argument(metavar="LINK", help="The address of a story on a site of its sources.")],
+    section: Annotated[
+        str | None, typer.Option(help="The heading to put it under; else its source's. Empty for the main part.")
+    ] = None,
+) -> None:
+    """Put a story into an issue by its address; its site is read if the story is not known yet."""
+    built = house()
+    target, newsletter = find_issue(built, issue)
+    found = find_link(built.database, newsletter, built.settings.fetch, link, built.clock())
+    if isinstance(found, Refused):
+        raise Failed(found.reason)
+    with built.database.write() as session:
+        sections = tuple(dict.fromkeys([*newsletter.sections, *(one.section for one in items_of(session, target.id))]))
+        result = add_post(
+            session,
+            target.id,
+            found.post_id,
+            found.section if section is None else section,
+            sections=sections,
+            who=operator(),
+            now=built.clock(),
+        )
+    if isinstance(result, Refused):
+        raise Failed(result.reason)
+    settle(result, f"{target.name} has the story." if result.stood else f"The story is in {target.name}.")
 
 
 @app.command()

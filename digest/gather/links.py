@@ -7,6 +7,7 @@ import re
 from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit, urlunsplit
 
 import idna
+from tld import get_fld
 
 # The publishing system's addresses: /a/<slug>/<id>.html, /a/<id>.html, /amp/… and their like in /a/<id>/… forms.
 _NUMBER = re.compile(r"^/(?:a|amp|content|media/video|media/photogallery)/(?:[^?#]*/)?(\d{5,12})\.html?$")
@@ -112,6 +113,16 @@ def _organisation(host: str) -> str:
     if len(labels) > 1 and len(last) == _COUNTRY and labels[-1] in _SECOND_LEVEL:
         labels.pop()
     return labels[-1]
+
+
+def site(host: str) -> str:
+    """What of a host name belongs to one owner, by the public suffix list: `gdb.rferl.org` is `rferl.org`'s."""
+    found = get_fld(f"https://{host}/", fail_silently=True, search_private=True)
+    labels = host.lower().rstrip(".").split(".")
+    if found or labels[-1].isdigit() or ":" in host:
+        return found or host
+    # The list's own rule for an ending that it does not name: one label belongs to nobody.
+    return ".".join(labels[-2:])
 
 
 def identity(link: str, guid: str) -> str:

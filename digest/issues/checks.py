@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, selectinload
 
-from digest.issues.edit import reading_order
+from digest.issues.order import reading_order
 from digest.issues.outcomes import Finding
 from digest.issues.select import PREHEADER_LIMITS, SUBJECT_AIM, SUBJECT_LIMIT
 from digest.issues.text import fold
@@ -142,9 +142,11 @@ def _of_stories(included: Sequence[Item], issue: Issue, newsletter: Newsletter) 
         if repeated[fold(item.headline)] > 1:
             why = "Another story has the same headline."
             yield Finding("warns", where, why, "Leave one of them out, or tell them apart.")
-        if item is lead and item.post.image_url and not item.post.image_alt:
+        if item is lead and item.post.image_url and not (item.image_alt or item.post.image_alt):
             why = "The picture has no description for readers who do not see it."
-            yield Finding("warns", where, why, "Describe it at the source and gather again.")
+            yield Finding(
+                "warns", where, why, "Say in a few words what is to be seen in it, in the story’s “Picture in words”."
+            )
 
 
 def _of_story(where: str, item: Item, issue: Issue, newsletter: Newsletter) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from digest.issues import log
+from digest.issues import log, record
 from digest.issues.control import locked
 from digest.issues.edit import OPEN, items_of
 from digest.issues.health import source_problems
@@ -90,9 +90,7 @@ def redraft(session: Session, issue_id: int, newsletter: Newsletter, now: dt.dat
     if (issue.hold_reason, len(picks)) == before:
         return False
     issue.revision += 1
-    window = _window_of(issue)
-    log.append(session, at=now, who=who, action="draft", about=issue.name, detail=_summed_up(issue, picks, window))
-    session.flush()
+    _say(session, issue, picks, who, now)
     return True
 
 
@@ -150,8 +148,7 @@ def _open(session: Session, newsletter: Newsletter, week: Week, now: dt.datetime
     session.add(issue)
     session.flush()
     picks = _fill(session, issue, newsletter, week, now)
-    log.append(session, at=now, who=who, action="draft", about=issue.name, detail=_summed_up(issue, picks, window))
-    session.flush()
+    _say(session, issue, picks, who, now)
     return issue
 
 
@@ -265,7 +262,16 @@ def _hold_if_doubtful(session: Session, issue: Issue, newsletter: Newsletter, we
         issue.state, issue.hold_reason, issue.is_doubtful = IssueState.HELD, "\n".join(reasons), True
 
 
-def _summed_up(issue: Issue, picks: tuple[Pick, ...], window: Window) -> str:
+def _say(session: Session, issue: Issue, picks: tuple[Pick, ...], who: str, now: dt.datetime) -> None:
+    """Log that the draft was made, and record what it says: its history begins here."""
+    log.append(session, at=now, who=who, action="draft", about=issue.name, detail=_summed_up(issue, picks))
+    session.flush()
+    record.begin(session, issue, items_of(session, issue.id), said="opened the draft", who=who, now=now)
+    session.flush()
+
+
+def _summed_up(issue: Issue, picks: tuple[Pick, ...]) -> str:
+    window = _window_of(issue)
     included = sum(one.included for one in picks)
     said = f"{included} of {len(picks)} posts from {window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC"
     return said + (f"; held: {issue.hold_reason}" if issue.hold_reason else "")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from lxml import html
 
@@ -15,6 +17,8 @@ _VIRAMA = 9
 """The combining class of the sign that binds the letters of an Indic conjunct."""
 # Embeddings and overrides reorder what stands around them; isolates do the same job and can be kept where they close.
 _FORBIDDEN = frozenset("\u202a\u202b\u202c\u202d\u202e\ufeff\u00ad\ufffe\uffff")
+_BULLET, _NUMBER = "bullet", "number"
+_ITEM = re.compile(r"(?:[-*•]|(?P<number>\d{1,2})[.)]) \S")
 # Paragraphs of these are not the story's own running text.
 _ASIDE = frozenset({"figure", "figcaption", "aside", "table", "pre"})
 
@@ -26,10 +30,42 @@ def one_line(text: str) -> str:
 
 
 def paragraphs(text: str) -> tuple[str, ...]:
-    """The paragraphs of a plain text: blank lines part them, each comes back as one line."""
+    """The paragraphs and short lists of a plain text.
+
+    Blank lines part paragraphs, each comes back as one line. Two lines or more that begin with `-`, `*` or `•`, or with
+    1., 2. and so on, are a list, which comes back with an item a line, marked `-` or `1.`
+    """
     lines = re.split(r"\r\n|[\n\r\u2028\x0b\x0c\x85]", text.replace("\u2029", "\n\n"))
-    blocks = "\n".join(line.strip() for line in lines)
-    return tuple(block for block in map(one_line, re.split(r"\n{2,}", blocks)) if block)
+    blocks = re.split(r"\n{2,}", "\n".join(line.strip() for line in lines))
+    return tuple(part for block in blocks for part in _parted(block.split("\n")) if part)
+
+
+def _parted(lines: Sequence[str]) -> Iterator[str]:
+    """Lines without a blank one between them: the lists among them, and the text around as one line each."""
+    running: list[str] = []
+    for kind, same in groupby(map(one_line, lines), _item_kind):
+        items = list(same)
+        if kind and _is_list(kind, items):
+            yield one_line(" ".join(running))
+            running = []
+            marks = ["-"] * len(items) if kind == _BULLET else [f"{number}." for number in range(1, len(items) + 1)]
+            yield "\n".join(f"{mark} {item.split(' ', 1)[1]}" for mark, item in zip(marks, items, strict=True))
+        else:
+            running += items
+    yield one_line(" ".join(running))
+
+
+def _item_kind(line: str) -> str:
+    found = _ITEM.match(line)
+    return "" if found is None else _NUMBER if found["number"] else _BULLET
+
+
+def _is_list(kind: str, items: Sequence[str]) -> bool:
+    """A dash may begin a line of speech, and a year a sentence: one is no list, and numbers begin with 1."""
+    if kind == _NUMBER:
+        numbers = [int(re.split("[.)]", item)[0]) for item in items]
+        return len(items) > 1 and numbers == list(range(1, len(items) + 1))
+    return len(items) > 1
 
 
 def plain(fragment: str) -> tuple[str, ...]:
@@ -69,6 +105,11 @@ def grapheme_boundary(text: str, limit: int) -> int:
     while 0 < place < len(text) and _joined(text, place):
         place -= 1
     return place
+
+
+def length(text: str) -> int:
+    """How many characters people see: a letter with its marks is one, and so is a flag."""
+    return sum(place == 0 or not _joined(text, place) for place in range(len(text)))
 
 
 def _joined(text: str, place: int) -> bool:

@@ -9,16 +9,14 @@ from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, selectinload
-from tld import get_fld
 
-from digest.issues.edit import reading_order
+from digest.gather.links import site
+from digest.issues.order import reading_order
 from digest.issues.text import one_line, paragraphs
 from digest.mail.render import IssueView, SectionView, StoryView
 from digest.models import Issue, Item, Post
 from digest.settings import Newsletter
 from digest.weeks import Week
-
-# Under these the last two labels of a host are nobody's own: `bbc.co.uk` is a site, `co.uk` is not.
 
 
 def view(session: Session, issue_id: int, newsletter: Newsletter, base_url: str) -> IssueView:
@@ -41,7 +39,7 @@ def view(session: Session, issue_id: int, newsletter: Newsletter, base_url: str)
         date=newsletter.calendar.send_date(Week.parse(issue.week)),
         subject=_safe(issue.subject),
         preheader=_safe(issue.preheader),
-        introduction=tuple(_safe(paragraph) for paragraph in paragraphs(issue.introduction)),
+        introduction=tuple(_safe_lines(part) for part in paragraphs(issue.introduction)),
         lead=_story(lead, newsletter) if lead else None,
         sections=_sections([item for item in included if item is not lead], newsletter),
         archive_url=f"{base_url}/issues/{issue.name}",
@@ -61,6 +59,11 @@ def foreign_image(post: Post, newsletter: Newsletter) -> str | None:
     return urlsplit(post.image_url).hostname or "no host"
 
 
+def has_picture(post: Post, newsletter: Newsletter) -> bool:
+    """Whether the mail shows a post's picture."""
+    return bool(post.image_url) and foreign_image(post, newsletter) is None
+
+
 def is_home(url: str, newsletter: Newsletter) -> bool:
     """Whether a picture may be loaded from there: the site of a source, or a host that the settings name.
 
@@ -72,7 +75,7 @@ def is_home(url: str, newsletter: Newsletter) -> bool:
         return False
     if parts.hostname in newsletter.image_hosts:
         return True
-    return _site(parts.hostname) in {_site(source.hostname) for source in sources if source.hostname}
+    return site(parts.hostname) in {site(source.hostname) for source in sources if source.hostname}
 
 
 def _sections(items: Sequence[Item], newsletter: Newsletter) -> tuple[SectionView, ...]:
@@ -85,7 +88,7 @@ def _sections(items: Sequence[Item], newsletter: Newsletter) -> tuple[SectionVie
 
 def _story(item: Item, newsletter: Newsletter) -> StoryView:
     post = item.post
-    has_image = bool(post.image_url) and foreign_image(post, newsletter) is None
+    has_image = has_picture(post, newsletter)
     return StoryView(
         headline=_safe(item.headline),
         summary=_safe(item.summary),
@@ -94,7 +97,7 @@ def _story(item: Item, newsletter: Newsletter) -> StoryView:
         byline=_safe(post.byline),
         language=post.language if post.language != newsletter.language else "",
         image_url=_safe_link(post.image_url) if has_image else "",
-        image_alt=_safe(post.image_alt) if has_image else "",
+        image_alt=_safe(item.image_alt or post.image_alt) if has_image else "",
         image_caption=_safe(post.image_caption) if has_image else "",
         body=post.body,
     )
@@ -112,15 +115,9 @@ def _safe(text: str) -> str:
     return re.sub("@(?=@)", "@ ", one_line(text))
 
 
+def _safe_lines(text: str) -> str:
+    return "\n".join(map(_safe, text.split("\n")))
+
+
 def _safe_link(url: str) -> str:
     return url.replace("@@", "%40%40")
-
-
-def _site(host: str) -> str:
-    """What of a host name belongs to one owner, by the public suffix list: `gdb.rferl.org` is `rferl.org`'s."""
-    site = get_fld(f"https://{host}/", fail_silently=True, search_private=True)
-    labels = host.lower().rstrip(".").split(".")
-    if site or labels[-1].isdigit() or ":" in host:
-        return site or host
-    # The list's own rule for an ending that it does not name: one label belongs to nobody.
-    return ".".join(labels[-2:])

@@ -18,6 +18,7 @@ from jinja2 import FileSystemLoader, TemplateNotFound, TemplateSyntaxError
 
 from digest.mail.kinds import ORDINARY, Kind
 from digest.mail.render_fit import FULL, burden, fitting
+from digest.mail.render_introduction import introduction
 from digest.mail.render_layout import compile_layout, layout_environment, text_environment
 from digest.mail.render_story import Block, shown, told
 from digest.mail.render_story import words as story_words
@@ -28,7 +29,20 @@ from digest.settings import direction_of
 from subscribers.lifecycle import Format
 from subscribers.newsletters import Sentence
 
-Whole = Mapping[int, tuple[Block, ...]]
+
+@dataclass(frozen=True)
+class Told:
+    """A whole story, made ready for the templates once, for it stands in several mails."""
+
+    blocks: list[dict[str, Any]]
+    text: str
+    letters: str
+    """Its own words, as two texts are compared by."""
+    weight: int
+    """How many bytes it has."""
+
+
+Whole = Mapping[int, Told]
 """The stories that are told whole, by their places in the issue."""
 
 __all__ = [
@@ -89,7 +103,7 @@ class IssueView:
     subject: str
     preheader: str
     introduction: tuple[str, ...]
-    """Paragraphs."""
+    """Paragraphs, and lists with an item a line; both in the small Markdown of `render_introduction`."""
     lead: StoryView | None
     sections: tuple[SectionView, ...]
     archive_url: str
@@ -149,28 +163,31 @@ class Renderer:
         subject changes nothing but what shows of a mail that is not open.
         """
         summaries = self.issue(view)
-        whole = self._fitting(view, summaries)
+        whole, full = self._fitting(view, summaries)
         neutral = Kind(is_neutral=True)
         return {
             ORDINARY: summaries,
             neutral: self._issue(view, {}, neutral),
-            Kind(Format.FULL): self._issue(view, whole, Kind(Format.FULL)),
+            Kind(Format.FULL): full,
             Kind(Format.FULL, is_neutral=True): self._issue(view, whole, neutral),
         }
 
-    def _fitting(self, view: IssueView, summaries: Rendered) -> Whole:
-        """The stories that can be whole, by their places in the issue."""
+    def _fitting(self, view: IssueView, summaries: Rendered) -> tuple[Whole, Rendered]:
+        """The stories that can be whole, by their places in the issue, and the mail with them."""
         stories = stories_of(view)
-        told_whole = {place: told(story.body) for place, story in enumerate(stories)}
-        whole: Whole = {place: blocks for place, blocks in told_whole.items() if blocks}
-        base, full = burden(summaries.html), burden(self._issue(view, whole, ORDINARY).html)
+        words = words_for(self._languages, view.language)
+        read = {place: told(story.body) for place, story in enumerate(stories)}
+        whole: Whole = {place: _told(blocks, words) for place, blocks in read.items() if blocks}
+        rendered = self._issue(view, whole, ORDINARY)
+        base, full = burden(summaries.html), burden(rendered.html)
         while whole and full > FULL:
-            weights = [len(story_words(whole.get(place, ())).encode()) for place in range(len(stories))]
+            weights = [whole[place].weight if place in whole else 0 for place in range(len(stories))]
             chosen = fitting(weights, (FULL - base) / max(full - base, 1e-9))
             # What was reckoned by the length of the texts may be too much still; then the last one goes.
             whole = {place: whole[place] for place in (chosen if len(chosen) < len(whole) else chosen[:-1])}
-            full = burden(self._issue(view, whole, ORDINARY).html)
-        return whole
+            rendered = self._issue(view, whole, ORDINARY)
+            full = burden(rendered.html)
+        return whole, rendered
 
     def _issue(self, view: IssueView, whole: Whole, kind: Kind) -> Rendered:
         words = words_for(self._languages, view.language)
@@ -253,16 +270,20 @@ def of_kind(renderings: Mapping[Kind, Rendered], kind: Kind) -> Rendered:
 
 def _issue_context(view: IssueView, words: Words, whole: Whole) -> dict[str, Any]:
     """The view as templates have it: plain values, with what follows from them already worked out."""
-    values: dict[str, Any] = plain(view)
+    # The bodies are in `whole`, where they are wanted: cleaning them here would be most of the work, for nothing.
+    values: dict[str, Any] = plain(_without_bodies(view))
     stories = [
         *([values["lead"]] if view.lead else []),
         *(one for part in values["sections"] for one in part["stories"]),
     ]
     for number, story in enumerate(stories, 1):
         _complete(story, number, view, words)
-        story.update(_told_whole(whole.get(number - 1, ()), story, words))
+        story.update(_as_told(whole.get(number - 1), story))
+    opening = introduction(view.introduction)
     return {
         **values,
+        "introduction": [shown(block) for block in opening],
+        "introduction_text": story_text(opening, lambda number: digits(str(number), words)),
         "contents": stories if whole else [],
         "words": words,
         "date_text": date_text(view.date, words),
@@ -282,14 +303,30 @@ def _complete(story: dict[str, Any], number: int, view: IssueView, words: Words)
     story["host"] = (urlsplit(story["link"]).hostname or "").removeprefix("www.")
 
 
-def _told_whole(blocks: tuple[Block, ...], story: dict[str, Any], words: Words) -> dict[str, Any]:
+def _without_bodies(view: IssueView) -> IssueView:
+    lead = view.lead and replace(view.lead, body="")
+    parts = (replace(part, stories=tuple(replace(story, body="") for story in part.stories)) for part in view.sections)
+    return replace(view, lead=lead, sections=tuple(parts))
+
+
+def _told(blocks: tuple[Block, ...], words: Words) -> Told:
+    said = story_words(blocks)
+    return Told(
+        blocks=[shown(block) for block in blocks],
+        text=story_text(blocks, lambda number: digits(str(number), words)),
+        letters=_letters(said),
+        weight=len(said.encode()),
+    )
+
+
+def _as_told(whole: Told | None, story: dict[str, Any]) -> dict[str, Any]:
     """What a template needs to tell a story whole; nothing in it where it is told by its summary."""
-    said = _letters(story_words(blocks))
+    letters = whole.letters if whole else ""
     return {
-        "blocks": [shown(block) for block in blocks],
-        "whole_text": story_text(blocks, lambda number: digits(str(number), words)),
+        "blocks": whole.blocks if whole else [],
+        "whole_text": whole.text if whole else "",
         # A summary that is none of the story's own sentences tells something: it stands above it.
-        "standfirst": "" if _letters(story["summary"]) in said else story["summary"],
+        "standfirst": "" if _letters(story["summary"]) in letters else story["summary"],
     }
 
 

@@ -3,7 +3,7 @@
 from digest.models.arrivals import Arrival, ArrivalState, Bounce
 from digest.models.deliveries import Delivery, DeliveryState, Lease, Quota, Report, SlowLane
 from digest.models.desk import Beat, DeskSession, LogEntry, User
-from digest.models.issues import RENDERINGS, Approval, Issue, IssueState, Item
+from digest.models.issues import RENDERINGS, Approval, Issue, IssueState, Item, Revision
 from digest.models.sources import Post, SourceState
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Post",
     "Quota",
     "Report",
+    "Revision",
     "SlowLane",
     "SourceState",
     "User",

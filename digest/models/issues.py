@@ -54,7 +54,7 @@ class Issue(Base):
     subject: Mapped[str] = mapped_column(sa.Text, default="")
     preheader: Mapped[str] = mapped_column(sa.Text, default="")
     introduction: Mapped[str] = mapped_column(sa.Text, default="")
-    """Plain text by the editor; a blank line parts paragraphs."""
+    """By the editor, in the small Markdown of `mail.render_introduction`; a blank line parts paragraphs."""
     revision: Mapped[int] = mapped_column(default=1)
     """Counts every change by an editor; an approval is of one revision."""
     touched: Mapped[bool] = mapped_column(default=False)
@@ -108,6 +108,8 @@ class Item(Base):
     included: Mapped[bool] = mapped_column(default=True)
     headline: Mapped[str] = mapped_column(sa.Text)
     summary: Mapped[str] = mapped_column(sa.Text, default="")
+    image_alt: Mapped[str] = mapped_column(sa.Text, default="", server_default="")
+    """What the editor says is to be seen in the picture; empty while the post's own words stand."""
 
     issue: Mapped[Issue] = relationship(back_populates="items")
     post: Mapped[Post] = relationship()
@@ -127,3 +129,28 @@ class Approval(Base):
     revision: Mapped[int]
     who: Mapped[str] = mapped_column(sa.Text)
     at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
+
+
+class Revision(Base):
+    """What an issue said at one of its revisions, and who made it so.
+
+    Going back makes a new revision that says what an older one said, so nothing is ever lost. `issues.snapshot` reads
+    and writes the snapshot; they are removed when the issue's deliveries are purged.
+    """
+
+    __tablename__ = "revisions"
+
+    issue_id: Mapped[int] = mapped_column(sa.ForeignKey("issues.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
+    who: Mapped[str] = mapped_column(sa.Text)
+    said: Mapped[str] = mapped_column(sa.Text)
+    """What was done, as the rest of a sentence that begins with the name: `moved “A court orders …” up`."""
+    same_as: Mapped[int]
+    """The revision that first said the same: its own number, unless a change was undone or done again."""
+    undo_to: Mapped[int | None]
+    """The revision that undoing goes back to."""
+    redo_to: Mapped[int | None]
+    """The revision that was undone last, until somebody changes something else."""
+    snapshot: Mapped[bytes] = mapped_column(sa.LargeBinary, deferred=True)
+    """All that an editor can change, as deflated JSON: only loaded where it is looked at."""

@@ -8,6 +8,7 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from digest.web.archive import archive_routes
+from digest.web.desk.add import add_routes
 from digest.web.desk.approve import approve_routes
 from digest.web.desk.issue import issue_routes
 from digest.web.desk.issues import list_routes
@@ -17,6 +18,7 @@ from digest.web.desk.preview import preview_routes
 from digest.web.desk.proof import proof_routes
 from digest.web.desk.report import report_routes
 from digest.web.desk.sending import sending_routes
+from digest.web.desk.watch import watch_routes
 from digest.web.door import Door, Doorkeeper, rule
 from digest.web.form import MOST_BYTES
 from digest.web.headers import on_every_response
@@ -44,12 +46,14 @@ def create_app(parts: Parts) -> Litestar:
         *login_routes(parts),
         *list_routes(parts),
         *issue_routes(parts),
+        *add_routes(parts),
         *approve_routes(parts),
         *sending_routes(parts),
         *preview_routes(parts),
         *proof_routes(parts),
         *report_routes(parts),
         *log_routes(parts),
+        *watch_routes(parts),
     ]
     others: list[ControllerRouterHandler] = [
         *archive_routes(parts),

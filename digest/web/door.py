@@ -27,6 +27,8 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 RULE = "door"
 NEEDS = "role"
 TO_READ = "to_read"
+BY_ITSELF = "by itself"
+"""The mark, in a route's `opt`, of what a page asks without anybody's doing: it does not count as being there."""
 
 
 class Door(enum.Enum):
@@ -108,7 +110,8 @@ class Doorkeeper:
             await self._at_login(request)
         else:
             needed = handler.opt.get(NEEDS, Role.EDITOR) if door is Door.DESK else Role.ADMIN
-            await self._at_desk(request, needed, to_read=door is not Door.DESK or handler.opt.get(TO_READ, False))
+            to_read = door is not Door.DESK or handler.opt.get(TO_READ, False)
+            await self._at_desk(request, needed, to_read=to_read, is_seen=not handler.opt.get(BY_ITSELF))
 
     async def _at_login(self, request: Request[Any, Any, Any]) -> None:
         request.scope["user"] = await self._visitor(request)
@@ -116,8 +119,8 @@ class Doorkeeper:
             self._check_origin(request)
             _keep_form(request, await read_form(request))
 
-    async def _at_desk(self, request: Request[Any, Any, Any], needed: Role, *, to_read: bool) -> None:
-        visitor = await self._visitor(request)
+    async def _at_desk(self, request: Request[Any, Any, Any], needed: Role, *, to_read: bool, is_seen: bool) -> None:
+        visitor = await self._visitor(request, is_seen=is_seen)
         if request.method in SAFE:
             if visitor is None:
                 raise NotLoggedIn
@@ -136,11 +139,12 @@ class Doorkeeper:
         request.scope["user"] = visitor
         _keep_form(request, form)
 
-    async def _visitor(self, request: Request[Any, Any, Any]) -> Visitor | None:
+    async def _visitor(self, request: Request[Any, Any, Any], *, is_seen: bool = True) -> Visitor | None:
         session_id = request.cookies.get(cookie_name(secure=self._parts.is_https))
         if not session_id:
             return None
-        return await sync_to_thread(find_visitor, self._parts.database, session_id, self._parts.clock())
+        now = self._parts.clock()
+        return await sync_to_thread(find_visitor, self._parts.database, session_id, now, is_seen=is_seen)
 
     def _check_host(self, request: Request[Any, Any, Any]) -> None:
         name = host_name(request.headers.get("host", ""))

@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl
 from litestar import Request
 from litestar.exceptions import ClientException, HTTPException
 
-# The issue page is one form: an issue offers at most a hundred stories, with three texts and their marks each.
-MOST_FIELDS = 800
+# The issue page is one form: an issue offers at most a hundred stories, with four texts and their marks each.
+MOST_FIELDS = 1000
 MOST_BYTES = 2 * 1024 * 1024
 # Controls but tab and line feed: no text has them, and PostgreSQL takes no NUL.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")

@@ -37,6 +37,11 @@ class Visitor:
         return f"Visitor({self.name!r}, {self.role})"
 
     @property
+    def may_edit(self) -> bool:
+        """Whether they may change issues."""
+        return self.role.covers(Role.EDITOR)
+
+    @property
     def may_publish(self) -> bool:
         """Whether they may approve issues and send them."""
         return self.role.covers(Role.PUBLISHER)
@@ -64,8 +69,11 @@ def open_session(session: Session, user_id: int, now: dt.datetime, instead_of: s
     return session_id
 
 
-def find_visitor(database: Database, session_id: str, now: dt.datetime) -> Visitor | None:
-    """Who the cookie's session belongs to; none if there is no such session or its time is over."""
+def find_visitor(database: Database, session_id: str, now: dt.datetime, *, is_seen: bool = True) -> Visitor | None:
+    """Who the cookie's session belongs to; none if there is no such session or its time is over.
+
+    `is_seen` says whether somebody is there: what a page asks by itself keeps no session open (W-02).
+    """
     query = (
         sa.select(DeskSession, User)
         .join(User, DeskSession.user_id == User.id)
@@ -80,7 +88,7 @@ def find_visitor(database: Database, session_id: str, now: dt.datetime) -> Visit
         visitor = Visitor(
             user.id, user.name, Role(user.role), user.address_sealed is not None, row.csrf_token, row.id_hash
         )
-    if now - seen_at >= SEEN_EVERY:
+    if is_seen and now - seen_at >= SEEN_EVERY:
         _write_seen(database, visitor.session_hash, now)
     return visitor
 

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+# A machine that is busy with other halves of the suite takes its time.
+expect.set_options(timeout=15_000)
 ALBUM = Path(__file__).resolve().parents[2] / "screenshots"
 
 

@@ -51,10 +51,15 @@ class Room:
     complaints: list[str] = field(default_factory=list)
     contexts: list[BrowserContext] = field(default_factory=list)
 
-    def window(self, size: str = "desktop", scheme: Scheme = "light", *, scripts: bool = True) -> Page:
+    def window(
+        self, size: str = "desktop", scheme: Scheme = "light", *, scripts: bool = True, touch: bool = False
+    ) -> Page:
         width, height = SIZES[size]
         context = self.browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, java_script_enabled=scripts
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,
+            java_script_enabled=scripts,
+            has_touch=touch,
         )
         self.contexts.append(context)
         page = context.new_page()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from digest.issues import control, edit
+from digest.issues.order import number, placed, ranked, reading_order, step
 from digest.issues.outcomes import Done, Refused
 from digest.models import IssueState, Item
 from tests.issues.newsroom import THURSDAY, House
@@ -35,7 +36,7 @@ def order(house: House, issue_id: int) -> list[tuple[str, str]]:
     """The first words of the items in reading order, with their sections."""
     items = house.items(issue_id)
     assert [item.position for item in items] == list(range(len(items)))
-    return [(item.headline.split()[0], item.section) for item in edit.reading_order(items, SECTIONS)]
+    return [(item.headline.split()[0], item.section) for item in reading_order(items, SECTIONS)]
 
 
 def test_leaving_out_and_including_are_changes_by_a_person(thursday: House, issue_id: int) -> None:
@@ -90,6 +91,56 @@ def test_a_story_is_put_at_the_end_of_a_section(thursday: House, issue_id: int) 
         ("A", TROUBLE_SECTION),
     ]
     assert thursday.items(issue_id)[-1].id == first.id
+
+
+def test_a_story_is_put_in_front_of_another_one(thursday: House, issue_id: int) -> None:
+    first, second, third, trouble = thursday.items(issue_id)
+    assert do(thursday, edit.place, issue_id, third.id, "", first.id, sections=SECTIONS) == Done(
+        issue_id, 2, IssueState.DRAFT
+    )
+    assert [item.id for item in thursday.items(issue_id)] == [third.id, first.id, second.id, trouble.id]
+    do(thursday, edit.place, issue_id, first.id, TROUBLE_SECTION, trouble.id, sections=SECTIONS)
+    assert order(thursday, issue_id)[2:] == [("A", TROUBLE_SECTION), ("A", TROUBLE_SECTION)]
+    assert thursday.items(issue_id)[2].id == first.id
+    do(thursday, edit.place, issue_id, first.id, TROUBLE_SECTION, None, sections=SECTIONS)
+    assert thursday.items(issue_id)[3].id == first.id
+    do(thursday, edit.place, issue_id, first.id, "In Brief", None, sections=SECTIONS)
+    assert [item.id for item in thursday.items(issue_id)] == [third.id, second.id, first.id, trouble.id]
+
+
+def test_putting_a_story_where_it_stands_changes_nothing(thursday: House, issue_id: int) -> None:
+    first, second, third, _ = thursday.items(issue_id)
+    nothing = Done(issue_id, 1, IssueState.DRAFT)
+    assert do(thursday, edit.place, issue_id, first.id, "", second.id) == nothing
+    assert do(thursday, edit.place, issue_id, first.id, "", first.id) == nothing
+    assert do(thursday, edit.place, issue_id, third.id, "", None) == nothing
+
+
+def test_a_place_that_is_no_more_is_refused(thursday: House, issue_id: int) -> None:
+    first, second, _, trouble = thursday.items(issue_id)
+    gone = do(thursday, edit.place, issue_id, first.id, "", trouble.id)
+    assert isinstance(gone, Refused)
+    assert gone.reason == (
+        "“A reporter is held for a third week” no longer stands under the main part. Look at the new order first."
+    )
+    assert isinstance(do(thursday, edit.place, issue_id, first.id, "", 999), Refused)
+    assert isinstance(do(thursday, edit.place, issue_id, 999, "", first.id), Refused)
+    assert isinstance(do(thursday, edit.place, issue_id, first.id, "Sport", None, sections=SECTIONS), Refused)
+    assert order(thursday, issue_id)[1] == (second.headline.split()[0], "")
+
+
+def test_a_picture_is_described_by_its_post_until_an_editor_does(thursday: House, issue_id: int) -> None:
+    first = thursday.items(issue_id)[0]
+    thursday.change_post(first.post_id, image_alt="A court room")
+    assert do(thursday, edit.edit_item, issue_id, first.id, image_alt=" A court room ") == Done(
+        issue_id, 1, IssueState.DRAFT
+    )
+    do(thursday, edit.edit_item, issue_id, first.id, image_alt="A judge\nreads")
+    assert thursday.items(issue_id)[0].image_alt == "A judge reads"
+    do(thursday, edit.edit_item, issue_id, first.id, image_alt="")
+    assert thursday.items(issue_id)[0].image_alt == ""
+    too_long = do(thursday, edit.edit_item, issue_id, first.id, image_alt="x" * 501)
+    assert too_long == Refused("The picture's description has 501 characters; at most 500 are possible.")
 
 
 def test_a_section_that_is_not_there_is_refused(thursday: House, issue_id: int) -> None:
@@ -204,7 +255,30 @@ def test_every_change_is_logged(thursday: House, issue_id: int) -> None:
     do(thursday, edit.edit_item, issue_id, item.id, headline="Fresh words", who="Ada\nEve")
     entry = thursday.log()[-1]
     assert (entry.who, entry.action, entry.object) == ("Ada Eve", "edit", "watchdog/2026-W47")
-    assert entry.detail == "revision 2: headline: Fresh words"
+    assert entry.detail == "revision 2: the headline of “Fresh words”"
+
+
+places = st.lists(st.tuples(st.integers(0, 6), st.sampled_from(SECTIONS), st.none() | st.integers(0, 6)), max_size=12)
+
+
+@given(places, st.lists(st.sampled_from(SECTIONS), min_size=7, max_size=7))
+def test_a_story_stands_where_it_was_put_and_the_others_keep_their_order(
+    put: list[tuple[int, str, int | None]], sections: list[str]
+) -> None:
+    items = [Item(id=n, section=section, position=n, headline=str(n)) for n, section in enumerate(sections)]
+    for which, section, before in put:
+        stood = reading_order(items, SECTIONS)
+        item, follower = items[which], None if before is None else items[before]
+        if follower and (follower.section != section or follower is item):
+            continue
+        wanted = placed(stood, item, section, follower, ranked(items, SECTIONS))
+        item.section = section
+        number(wanted)
+        after = reading_order(items, SECTIONS)
+        assert after == wanted
+        assert [one for one in after if one is not item] == [one for one in stood if one is not item]
+        at = after.index(item)
+        assert after[at + 1] is follower if follower else all(one.section != section for one in after[at + 1 :])
 
 
 moves = st.lists(st.tuples(st.integers(0, 6), st.sampled_from(["up", "down", *SECTIONS, "in", "out"])), max_size=25)
@@ -214,19 +288,19 @@ moves = st.lists(st.tuples(st.integers(0, 6), st.sampled_from(["up", "down", *SE
 def test_positions_stay_whole_whatever_is_moved(moved: list[tuple[int, str]], sections: list[str]) -> None:
     """The pure part of every move, without a database."""
     items = [Item(id=n, section=section, position=n, headline=str(n)) for n, section in enumerate(sections)]
-    for number, action in moved:
-        before = edit.reading_order(items, SECTIONS)
+    for which, action in moved:
+        before = reading_order(items, SECTIONS)
         if action in ("up", "down"):
-            edit.step(before, items[number], -1 if action == "up" else 1, SECTIONS)
-            edit.number(before)
+            step(before, items[which], -1 if action == "up" else 1, SECTIONS)
+            number(before)
         elif action in SECTIONS:
-            items[number].section, items[number].position = action, len(items)
-            edit.number(edit.reading_order(items, SECTIONS))
+            items[which].section, items[which].position = action, len(items)
+            number(reading_order(items, SECTIONS))
         assert sorted(item.position for item in items) == list(range(len(items)))
-        after = edit.reading_order(items, SECTIONS)
+        after = reading_order(items, SECTIONS)
         if action in ("up", "down"):
             # A step moves one story by one place at most, and its neighbour with it.
-            assert abs(before.index(items[number]) - after.index(items[number])) <= 1
+            assert abs(before.index(items[which]) - after.index(items[which])) <= 1
             assert [item.position for item in after] == list(range(len(items)))
 
 

@@ -143,7 +143,29 @@ def test_blank_lines_part_paragraphs() -> None:
     assert paragraphs(" \n\n ") == ()
 
 
-@given(st.text())
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("- one\n- two", ("- one\n- two",)),
+        ("Here:\n* one\n•  two\r\nAnd on.", ("Here:", "- one\n- two", "And on.")),
+        ("1) one\n2. two", ("1. one\n2. two",)),
+        ("۱. یک\n۲. دو", ("1. یک\n2. دو",)),
+        # A dash may begin a line of speech, a year a sentence, and a sum is no list.
+        ("- Who are you?\nhe asked.", ("- Who are you? he asked.",)),
+        ("86. It was a year.\n87. So was that.", ("86. It was a year. 87. So was that.",)),
+        ("1. one\n3. three", ("1. one 3. three",)),
+        ("-one\n-two", ("-one -two",)),
+        ("- one\n\n- two", ("- one", "- two")),
+        ("- a\n- b\n1. c\n2. d", ("- a\n- b", "1. c\n2. d")),
+        ("- \u202e\n- b", ("- - b",)),
+    ],
+)
+def test_short_lists_are_told_from_what_only_looks_like_one(text: str, parts: tuple[str, ...]) -> None:
+    assert paragraphs(text) == parts
+    assert paragraphs("\n\n".join(parts)) == parts
+
+
+@given(st.text() | st.lists(st.sampled_from(["- a", "* b", "1. c", "2) d", "e", "", "-", "\u2067f"])).map("\n".join))
 def test_paragraphs_are_settled_once_written(text: str) -> None:
     once = paragraphs(text)
     assert paragraphs("\n\n".join(once)) == once

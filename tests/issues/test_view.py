@@ -38,6 +38,19 @@ def test_dates_are_in_the_newsletter_s_own_zone(house: House) -> None:
     assert lead.published.isoformat() == "2026-11-19T00:30:00+03:30"
 
 
+def test_an_editor_s_words_for_a_picture_stand_in_the_mail_and_else_the_post_s(house: House) -> None:
+    house.post("With words", image_url="https://news.example/1.jpg", image_alt="The post's words")
+    made = house.draft()
+    lead = shown(house, made.issue_id).lead
+    assert lead is not None
+    assert lead.image_alt == "The post's words"
+    with house.database.write() as session:
+        session.execute(sa.update(Item).values(image_alt="The editor's @@words"))
+    lead = shown(house, made.issue_id).lead
+    assert lead is not None
+    assert lead.image_alt == "The editor's @ @words"
+
+
 def test_what_is_left_out_is_not_shown_and_an_empty_section_goes(thursday: House) -> None:
     made = thursday.draft()
     first, *_, last = thursday.items(made.issue_id)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
 
-from digest.issues.edit import reading_order
+from digest.gather.links import identity
+from digest.issues.order import reading_order
 from digest.mail.outbox import TEST
 from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT
 from digest.models import Delivery, IssueState, LogEntry, Post, SourceState
@@ -20,6 +22,7 @@ from subscribers.vault import DELIVERY_CONTEXT
 from tests.subscribers.house import Clock
 from tests.web.house import (
     ISSUE,
+    NAME,
     STORIES,
     Browser,
     add_editor,
@@ -80,6 +83,40 @@ def test_stories_move_and_every_button_saves_what_was_typed(desk: Browser, parts
     assert the_issue(parts).introduction == "Typed, not saved."
     desk.press(f"items/{second.id}/down")
     assert headlines(parts)[:2] == [STORIES[0][1], STORIES[1][1]]
+
+
+def test_a_story_is_put_in_its_place(desk: Browser, parts: Parts):
+    first, *_, fifth, _ = the_issue(parts).items
+    trouble = "Journalists in Trouble"
+    form = desk.form()
+    answer = desk.post(f"{ISSUE}/items/{first.id}/place", {**form, "section": trouble, "before": str(fifth.id)})
+    assert answer.headers["location"] == f"{ISSUE}?done=moved#story-{first.id}"
+    assert headlines(parts)[3:5] == [STORIES[0][1], STORIES[4][1]]
+    desk.post(f"{ISSUE}/items/{first.id}/place", {**desk.form(), "section": "", "before": ""})
+    assert headlines(parts)[3] == STORIES[0][1]
+    assert desk.post(f"{ISSUE}/items/{first.id}/place", {**desk.form(), "before": "x"}).status_code == 400
+
+
+def test_a_change_is_undone_and_done_again(desk: Browser, parts: Parts):
+    desk.press("save", subject="Freed")
+    answer = desk.press("undo")
+    assert answer.headers["location"] == f"{ISSUE}?done=undone"
+    assert the_issue(parts).subject == STORIES[0][1]
+    assert "Undone: anna wrote the subject." in text_of(desk.get(answer.headers["location"]).text)
+    answer = desk.press("redo")
+    assert the_issue(parts).subject == "Freed"
+    assert "Done again: anna wrote the subject." in text_of(desk.get(answer.headers["location"]).text)
+    assert desk.press("redo").status_code == 422
+
+
+def test_a_picture_is_described_on_the_desk(desk: Browser, parts: Parts):
+    with parts.database.write() as session:
+        session.execute(sa.update(Post).values(image_url="https://blog.example.org/i.jpg", image_alt="From the post"))
+    item = the_issue(parts).items[0].id
+    assert desk.form()[f"image_alt-{item}"] == "From the post"
+    desk.press("save", **{f"image_alt-{item}": "A man on the steps of a courthouse"})
+    assert the_issue(parts).items[0].image_alt == "A man on the steps of a courthouse"
+    assert 'alt="A man on the steps of a courthouse"' in desk.get(f"/desk/preview/{NAME}.html").text
 
 
 def test_a_story_is_left_out_and_put_back(desk: Browser, parts: Parts):
@@ -155,17 +192,20 @@ def test_a_stale_save_is_refused_and_shows_both(desk: Browser, parts: Parts):
     assert answer.status_code == 409
     assert the_issue(parts).subject == "Boris's subject"
     again = fields_of(answer.text)
-    # What I typed is in its fields, what I did not touch is Boris's, and beside my subject stands his.
+    # What I typed is in its fields, what I did not touch is Boris's, and beside my subject stands his. What only I have
+    # written is saved.
     assert again["subject"] == "My subject"
     assert again[f"summary-{item}"] == "My summary."
     assert again["preheader"].startswith("Boris's preview line")
     assert "Somebody else wrote: Boris&#39;s subject" in text_of(answer.text)
+    assert "yours was not put over it: Subject." in answer.text
+    assert the_issue(parts).items[0].summary == "My summary."
     assert desk.post(f"{ISSUE}/save", again).status_code == 303
     assert (the_issue(parts).subject, the_issue(parts).preheader[:5]) == ("My subject", "Boris")
 
 
-@pytest.mark.parametrize("button", ["approve", "items/1/up", "items/1/out", "send"])
-def test_a_button_on_an_old_page_is_refused(desk: Browser, parts: Parts, button: str):
+@pytest.mark.parametrize("button", ["approve", "send", "undo", "redo"])
+def test_a_button_about_the_whole_issue_is_refused_on_an_old_page(desk: Browser, parts: Parts, button: str):
     old = desk.form()
     desk.press("save", subject="Something newer")
     assert desk.post(f"{ISSUE}/{button}", old).status_code == 409
@@ -379,3 +419,25 @@ def test_what_is_not_there_is_said_so(desk: Browser, path: str):
 def test_a_button_that_does_not_exist_does_nothing(desk: Browser):
     assert desk.press("items/1/sideways").status_code == 404
     assert desk.press("items/999/up").status_code == 422
+
+
+def test_a_story_is_added_by_its_address(desk: Browser, parts: Parts):
+    with parts.database.write() as session:
+        known = session.scalars(sa.select(Post)).first()
+        copy = {name: getattr(known, name) for name in Post.__table__.columns.keys() if name != "id"}  # noqa: SIM118
+        link = "https://blog.example.org/a/known.html"
+        found = {"identity": identity(link, ""), "link": link, "title": "Known, and left behind"}
+        session.add(Post(**{**copy, **found, "published_at": parts.clock() - dt.timedelta(days=30)}))
+    answer = desk.press("add", link=f" {link}?utm_source=x ", introduction="Typed by the way.")
+    assert answer.headers["location"].startswith(f"{ISSUE}?done=added-outside#story-")
+    assert headlines(parts)[4] == "Known, and left behind"
+    assert the_issue(parts).introduction == "Typed by the way."
+    assert desk.press("add", link=link).headers["location"].startswith(f"{ISSUE}?done=added-already")
+
+
+def test_an_address_that_cannot_be_added_is_a_sentence_and_stays_in_its_field(desk: Browser, parts: Parts):
+    answer = desk.press("add", link="https://elsewhere.example/a", introduction="Typed by the way.")
+    assert answer.status_code == 422
+    assert "elsewhere.example is none of the newsletter’s sources" in answer.text
+    assert 'value="https://elsewhere.example/a"' in answer.text
+    assert the_issue(parts).introduction == "Typed by the way."

@@ -1,16 +1,19 @@
 """What every change on the issue page has in common: save what was typed, then do what the button says, or neither.
 
 All fields of the page are one form, so whichever button is pressed, nothing typed is lost. A refusal shows the page
-again with the reason and with what was typed.
+again with the reason and with what was typed. A page that is older than what stands is merged with it: what only one of
+two people has changed is taken from that one, and of what both have changed both versions are shown.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from litestar import Request, Response
+from litestar.enums import MediaType
 from litestar.exceptions import NotFoundException
 from sqlalchemy.orm import Session
 
@@ -19,13 +22,14 @@ from digest.issues.outcomes import Done, Finding, Refused
 from digest.models import Issue
 from digest.settings import Newsletter
 from digest.web.desk.page import desk_page, see
-from digest.web.desk.save import Hand, save_typed
-from digest.web.desk.show import find_issue, is_open, issue_page
-from digest.web.desk.typed import written
+from digest.web.desk.save import Hand, Saved, save_typed
+from digest.web.desk.show import IssuePage, find_issue, is_open, issue_page
+from digest.web.desk.typed import named, written
 from digest.web.desk.words import DONE
 from digest.web.door import form_of, visitor_of
 from digest.web.form import Form
 from digest.web.parts import Parts
+from digest.web.sessions import Visitor
 
 Act = Callable[[Hand], "Done | Refused"]
 
@@ -39,6 +43,8 @@ class Attempt:
     """Whether the words are saved; they are even where the act is then refused."""
     stale: bool
     """Whether the page was older than what stands."""
+    changed: bool = True
+    """Whether saving the words has changed anything."""
 
 
 def change(
@@ -48,29 +54,43 @@ def change(
     tried = attempt(parts, request, act)
     if isinstance(tried.result, Refused):
         return refusal(parts, request, tried, tried.result)
-    return back(request, done if act else _saying(tried.result, form_of(request)), anchor)
+    return back(request, done if act else _saying(tried), anchor)
 
 
 def attempt(parts: Parts, request: Request[Any, Any, Any], act: Act | None) -> Attempt:
-    """Save what was typed, all of it or nothing, and then act."""
+    """Save what was typed, all of it that nobody else has changed too, and then act.
+
+    The act is bound to the revision of the page, which words of one's own make a newer one of. So on an old page the
+    act is refused that holds for a revision alone; one that asks what stands is not.
+    """
     newsletter = declared(parts, request)
     form, who, now = form_of(request), visitor_of(request).name, parts.clock()
     with parts.database.write() as session:
-        issue = wanted(session, request)
-        stale = form.number("revision") != issue.revision
-        hand = Hand(session, issue, newsletter, form, who, now, form.number("revision"))
+        issue = wanted(session, request, locked=True)
+        seen, stood = form.number("revision"), issue.revision
+        hand = Hand(session, issue, newsletter, form, who, now, seen)
         saved = save_typed(hand)
         if isinstance(saved, Refused):
             session.rollback()
-            return Attempt(saved, kept=False, stale=stale)
-        result = act(replace(hand, revision=saved.revision)) if act else saved
-    return Attempt(result, kept=True, stale=stale)
+            return Attempt(saved, kept=False, stale=seen != stood)
+        if saved.clashes:
+            return Attempt(_clash(saved), kept=False, stale=True)
+        result = act(replace(hand, revision=saved.done.revision if seen == stood else seen)) if act else saved.done
+    return Attempt(result, kept=True, stale=seen != stood, changed=saved.done.revision != stood)
+
+
+def _clash(saved: Saved) -> Refused:
+    both = named(saved.clashes)
+    return Refused(
+        f"Somebody else has changed this meanwhile, and yours was not put over it: {both}. All else you wrote is saved."
+    )
 
 
 def refusal(parts: Parts, request: Request[Any, Any, Any], tried: Attempt, refused: Refused) -> Response[str]:
     """The page with the reason, and with the words that could not be saved."""
-    form = None if tried.kept else form_of(request)
-    return show_issue(parts, request, status=409 if tried.stale else 422, refused=refused, form=form)
+    typed = form_of(request)
+    form, status = None if tried.kept else typed, 409 if tried.stale else 422
+    return show_issue(parts, request, status=status, refused=refused, form=form, pasted=typed.line("link"))
 
 
 def back(request: Request[Any, Any, Any], done: str, anchor: str = "") -> Response[Any]:
@@ -87,25 +107,55 @@ def show_issue(
     refused: Refused | None = None,
     form: Form | None = None,
     done: str | None = None,
+    pasted: str = "",
 ) -> Response[str]:
-    """The issue page as it stands, with what was typed over it where it could not be saved."""
-    newsletter = declared(parts, request)
+    """The issue page as it stands, with what was typed over it where it could not be saved.
+
+    `pasted` is the address of a story that could not be added.
+    """
+    newsletter, visitor = declared(parts, request), visitor_of(request)
     with parts.database.read() as session:
         issue = wanted(session, request)
-        findings = findings_of(parts, session, issue, newsletter)
-        page = issue_page(session, issue, newsletter, findings, parts.clock(), form)
-    unsaved = written(form) if form and not page.can_edit else ()
-    return desk_page(
-        parts,
-        visitor_of(request),
-        "issue",
-        status=status,
-        page=page,
-        refused=refused,
-        kept=form is None,
-        unsaved=unsaved,
-        said=DONE.get(done or "", ""),
-    )
+        findings = _findings(parts, session, issue, newsletter, may_wait=not (done and wants_parts(request)))
+        page = issue_page(session, issue, newsletter, findings, parts.clock(), form, may_edit=visitor.may_edit)
+    context = {
+        "page": page,
+        "refused": refused,
+        "kept": form is None,
+        "unsaved": written(form) if form and not page.is_open else (),
+        "pasted": pasted,
+        "said": _said(done or "", page),
+    }
+    if wants_parts(request):
+        return _in_parts(parts, visitor, status, context)
+    return desk_page(parts, visitor, "issue", status=status, **context)
+
+
+def wants_parts(request: Request[Any, Any, Any]) -> bool:
+    """Whether the page's own script asks, which puts what is new into the page that is open."""
+    return request.headers.get("accept") == "application/json"
+
+
+def _in_parts(parts: Parts, visitor: Visitor, status: int, context: dict[str, Any]) -> Response[str]:
+    """The same page for its script: what changes of it as HTML, and in a word what was said."""
+    refused: Refused | None = context["refused"]
+    answer = {
+        "page": parts.pages.render("desk/issue_page.html", visitor=visitor, **context),
+        "revision": context["page"].revision,
+        "said": context["said"],
+        "refused": refused.reason if refused else "",
+        "kept": context["kept"],
+    }
+    return Response(json.dumps(answer), status_code=status, media_type=MediaType.JSON)
+
+
+def _findings(
+    parts: Parts, session: Session, issue: Issue, newsletter: Newsletter, *, may_wait: bool
+) -> tuple[Finding, ...] | None:
+    """What the checks say; none where that is not known and nobody waits for it: the page then asks once more."""
+    if may_wait:
+        return parts.checked.of(issue, parts.clock(), lambda: findings_of(parts, session, issue, newsletter))
+    return parts.checked.known(issue, parts.clock()) if is_open(issue) else ()
 
 
 def findings_of(parts: Parts, session: Session, issue: Issue, newsletter: Newsletter) -> tuple[Finding, ...]:
@@ -121,15 +171,23 @@ def declared(parts: Parts, request: Request[Any, Any, Any]) -> Newsletter:
     return newsletter
 
 
-def wanted(session: Session, request: Request[Any, Any, Any]) -> Issue:
+def wanted(session: Session, request: Request[Any, Any, Any], *, locked: bool = False) -> Issue:
     """The issue that the address names. Raises `NotFoundException`."""
-    issue = find_issue(session, str(request.path_params["newsletter"]), str(request.path_params["week"]))
+    name = (str(request.path_params[part]) for part in ("newsletter", "week"))
+    issue = find_issue(session, *name, locked=locked)
     if issue is None:
         raise NotFoundException
     return issue
 
 
-def _saying(result: Done, form: Form) -> str:
-    if result.note:
+def _said(done: str, page: IssuePage) -> str:
+    """The sentence about what was done; of what was undone or done again it names whose change it was."""
+    line = {"undone": page.within.redo, "redone": page.within.undo}.get(done)
+    sentence = DONE.get(done, "")
+    return f"{sentence.removesuffix('.')}: {line.who} {line.said}." if line else sentence
+
+
+def _saying(tried: Attempt) -> str:
+    if isinstance(tried.result, Done) and tried.result.note:
         return "withdrawn-by-change"
-    return "same" if str(result.revision) == form.text("revision") else "saved"
+    return "saved" if tried.changed else "same"

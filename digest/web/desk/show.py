@@ -5,14 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, selectinload
 
 from digest.issues.control import WAITING, approvals
-from digest.issues.edit import OPEN, reading_order
+from digest.issues.edit import OPEN
 from digest.issues.outcomes import Finding
+from digest.issues.revisions import Within, within
 from digest.issues.select import PREHEADER_LIMITS, SUBJECT_AIM, SUBJECT_LIMIT
 from digest.mail.ledger import Equation
 from digest.mail.report_data import books
@@ -20,45 +20,14 @@ from digest.models import Issue, Item, LogEntry
 from digest.settings import Newsletter
 from digest.web.accounts import publishers
 from digest.web.desk.page import local_time, span, until, utc_time
-from digest.web.desk.typed import ISSUE_FIELDS, ITEM_FIELDS, Field, fields
+from digest.web.desk.save import standing_texts
+from digest.web.desk.stories import Group, groups, sections_of
+from digest.web.desk.typed import Field, fields
 from digest.web.desk.words import action, state_word
 from digest.web.form import Form
 from digest.weeks import Week
 
 LOG_LENGTH = 30
-
-
-@dataclass(frozen=True)
-class Row:
-    """A story on the desk."""
-
-    id: int
-    number: int | None
-    """Its place among the stories that are in; none for one that is left out."""
-    is_lead: bool
-    headline: Field
-    summary: Field
-    section: Field
-    link: str
-    host: str
-    published: str
-    note: str
-    """What the editor should know of its post: edited or withdrawn at the source."""
-    first: bool
-    last: bool
-
-    @property
-    def typed(self) -> bool:
-        """Whether something is typed in it that does not stand: its fields are then shown open."""
-        return any(field.stands is not None for field in (self.headline, self.summary, self.section))
-
-
-@dataclass(frozen=True)
-class Group:
-    """A heading with the stories under it; the main part's heading is empty."""
-
-    heading: str
-    rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True)
@@ -91,12 +60,21 @@ class IssuePage:
     approvals_needed: int
     revision: int
     can_edit: bool
+    """Whether the one who looks at it can change it now."""
+    is_open: bool
+    """Whether it can be changed at all: nothing of it has left."""
     is_out: bool
     """Whether its audience is frozen: sending, paused or over."""
     window: str
     send_local: str
     send_utc: str
     send_until: str
+    send_at: str
+    """The hour it leaves, in UTC, as scripts read it."""
+    now: str
+    """When the page was made, written the same way."""
+    sender: str
+    """Who in-boxes say it is from."""
     subject: Field
     preheader: Field
     introduction: Field
@@ -106,10 +84,19 @@ class IssuePage:
     included: int
     total: int
     findings: tuple[Finding, ...]
+    is_checked: bool
+    """Whether the findings are about what stands; they come a moment later where they are not."""
     equation: Equation
     log: tuple[Logged, ...]
+    within: Within
+    """Whose change can be undone, and whose done again."""
     publishers: tuple[str, ...]
     """Who may approve and send, by name."""
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether its hour is still to come."""
+        return self.now <= self.send_at
 
     @property
     def blocks(self) -> int:
@@ -119,33 +106,33 @@ class IssuePage:
     @property
     def clashes(self) -> bool:
         """Whether something typed differs from what somebody else has saved meanwhile."""
-        rows = [
-            field for group in self.groups for row in group.rows for field in (row.headline, row.summary, row.section)
-        ]
+        rows = [field for group in self.groups for row in (*group.rows, *group.left_out) for field in row.fields]
         return any(field.clash for field in (self.subject, self.preheader, self.introduction, *rows))
 
 
-def find_issue(session: Session, newsletter: str, week: str) -> Issue | None:
-    """The issue with this name, its items and their posts."""
-    return session.scalar(
+def find_issue(session: Session, newsletter: str, week: str, *, locked: bool = False) -> Issue | None:
+    """The issue with this name, its items and their posts; locked, nobody else changes it in this transaction."""
+    query = (
         sa.select(Issue)
         .options(selectinload(Issue.items).joinedload(Item.post))
         .where(Issue.newsletter == newsletter, Issue.week == week)
     )
+    return session.scalar(query.with_for_update() if locked else query)
 
 
 def issue_page(
     session: Session,
     issue: Issue,
     newsletter: Newsletter,
-    findings: Sequence[Finding],
+    findings: Sequence[Finding] | None,
     now: dt.datetime,
     form: Form | None = None,
+    *,
+    may_edit: bool = True,
 ) -> IssuePage:
     """The page's values; `form` is what was typed and could not be saved, which is shown instead of what stands."""
     zone = newsletter.timezone
-    shown = fields(_standing(issue), form)
-    rows = _rows(issue, newsletter, shown)
+    shown = fields(standing_texts(issue), form)
     return IssuePage(
         name=issue.name,
         path=f"/desk/issues/{issue.name}",
@@ -161,74 +148,40 @@ def issue_page(
         approvals=tuple(approvals(session, issue)) if issue.state in WAITING else (),
         approvals_needed=newsletter.approvals,
         revision=issue.revision,
-        can_edit=issue.state in OPEN,
+        can_edit=may_edit and is_open(issue),
+        is_open=is_open(issue),
         is_out=issue.frozen_at is not None,
         window=span(issue.window_start, issue.window_end, zone),
         send_local=local_time(issue.send_at, zone),
         send_utc=utc_time(issue.send_at),
         send_until=until(issue.send_at, now),
+        send_at=_for_scripts(issue.send_at),
+        now=_for_scripts(now),
+        sender=newsletter.sender.name or newsletter.title,
         subject=shown["subject"],
         preheader=shown["preheader"],
         introduction=shown["introduction"],
         limits={"subject": SUBJECT_LIMIT, "subject_aim": SUBJECT_AIM, "preheader": PREHEADER_LIMITS[1]},
-        groups=rows,
-        sections=tuple(dict.fromkeys([*newsletter.sections, *(item.section for item in issue.items)])),
+        groups=groups(issue, newsletter, shown),
+        sections=sections_of(issue, newsletter),
         included=sum(item.included for item in issue.items),
         total=len(issue.items),
-        findings=tuple(findings),
+        findings=tuple(findings or ()),
+        is_checked=findings is not None,
         equation=books(session, issue.id),
         log=_history(session, issue, newsletter),
+        within=within(session, issue),
         publishers=publishers(session),
     )
+
+
+def _for_scripts(instant: dt.datetime) -> str:
+    return f"{instant.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def is_open(issue: Issue) -> bool:
     """Whether the issue can still be changed."""
     return issue.state in OPEN
-
-
-def _standing(issue: Issue) -> dict[str, str]:
-    texts = {name: str(getattr(issue, name)) for name in ISSUE_FIELDS}
-    for item in issue.items:
-        texts.update({f"{name}-{item.id}": str(getattr(item, name)) for name in ITEM_FIELDS})
-    return texts
-
-
-def _rows(issue: Issue, newsletter: Newsletter, shown: dict[str, Field]) -> tuple[Group, ...]:
-    order = reading_order(issue.items, newsletter.sections)
-    lead = next((item.id for item in order if item.included and item.section == ""), None)
-    groups: dict[str, list[Row]] = {}
-    number = 0
-    for place, item in enumerate(order):
-        number += item.included
-        groups.setdefault(item.section, []).append(
-            Row(
-                id=item.id,
-                number=number if item.included else None,
-                is_lead=item.id == lead,
-                headline=shown[f"headline-{item.id}"],
-                summary=shown[f"summary-{item.id}"],
-                section=shown[f"section-{item.id}"],
-                link=item.post.link,
-                host=urlsplit(item.post.link).hostname or item.post.link,
-                published=local_time(item.post.published_at, newsletter.timezone),
-                note=_note(item, newsletter),
-                first=place == 0,
-                last=place == len(order) - 1,
-            )
-        )
-    return tuple(Group(heading, tuple(rows)) for heading, rows in groups.items())
-
-
-def _note(item: Item, newsletter: Newsletter) -> str:
-    post = item.post
-    if post.withdrawn_at:
-        return f"Gone from its site since {local_time(post.withdrawn_at, newsletter.timezone)}."
-    if post.edited_at:
-        return (
-            f"Edited at its source; seen {local_time(post.edited_at, newsletter.timezone)}. Compare before it goes out."
-        )
-    return ""
 
 
 def _history(session: Session, issue: Issue, newsletter: Newsletter) -> tuple[Logged, ...]:

@@ -7,21 +7,24 @@ the editor has touched, and, where somebody else has changed the issue meanwhile
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from digest.issues.text import length
 from digest.web.form import Form
 
 ISSUE_FIELDS = ("subject", "preheader", "introduction")
-ITEM_FIELDS = ("headline", "summary", "section")
+ITEM_FIELDS = ("headline", "summary", "image_alt", "section")
 LABELS = {
     "subject": "Subject",
     "preheader": "Preview line",
     "introduction": "Introduction",
     "headline": "Headline",
     "summary": "Summary",
+    "image_alt": "Picture in words",
+    "section": "Section",
 }
-"""What the page calls a text; a section is chosen and not written."""
+"""What the page calls a field."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Field:
     """Whether somebody else has changed it since the editor's page was made."""
 
     def __len__(self) -> int:
-        return len(self.value)
+        return length(self.value)
 
 
 def mark(text: str) -> str:
@@ -52,6 +55,16 @@ def touched(form: Form, name: str) -> bool:
     return name in form and mark(form.text(name)) != form.text(f"was-{name}")
 
 
+def clashing(form: Form, standing: Mapping[str, str]) -> tuple[str, ...]:
+    """The fields that the editor touched and somebody else has changed since, to something else."""
+    return tuple(name for name, field in fields(standing, form).items() if field.clash)
+
+
+def named(names: Iterable[str]) -> str:
+    """Fields by what the page calls them, each once: `Subject, Headline`."""
+    return ", ".join(dict.fromkeys(LABELS[name.partition("-")[0]] for name in names))
+
+
 def fields(standing: Mapping[str, str], form: Form | None) -> dict[str, Field]:
     """Every field by its name: what was typed where it was touched, else what stands."""
     return {name: _field(name, text, form) for name, text in standing.items()}
@@ -60,8 +73,9 @@ def fields(standing: Mapping[str, str], form: Form | None) -> dict[str, Field]:
 def written(form: Form) -> tuple[tuple[str, str], ...]:
     """The texts that somebody has written, by what the page calls them: to be copied where they cannot be saved."""
     touched_names = [name for name in form.fields if f"was-{name}" in form and touched(form, name)]
-    named = [(LABELS.get(name.partition("-")[0]), form.text(name)) for name in touched_names]
-    return tuple((label, text) for label, text in named if label and text)
+    # A section is chosen and not written.
+    texts = [(LABELS.get(name.partition("-")[0]), form.text(name)) for name in touched_names if "section-" not in name]
+    return tuple((label, text) for label, text in texts if label and text)
 
 
 def _field(name: str, stands: str, form: Form | None) -> Field:

@@ -23,6 +23,12 @@ DONE: Mapping[str, str] = {
     "withdrawn-by-change": "Saved. The approval was of the text before, so it is taken back: please approve once more.",
     "moved": "Moved.",
     "included": "The story is in.",
+    "added": "The story is in, at the end of its section.",
+    "added-already": "That story was in the issue already.",
+    "added-outside": "The story is in. It was published outside this issue’s window.",
+    "added-twice": "The story is in. Another issue has it as well.",
+    "undone": "Undone.",
+    "redone": "Done again.",
     "left-out": "The story is left out. It stays here, in case.",
     "approved": "Approved. It goes out at its hour; any change before then takes the approval back.",
     "approved-first": "Your approval stands. The issue goes out at its hour once somebody else approves it too.",
@@ -66,6 +72,10 @@ ACTIONS: Mapping[str, str] = {
     "slow": "slowed down",
     "test-send": "sent a test copy",
     "offer": "offered newer stories",
+    "undo": "undid",
+    "redo": "did again",
+    "restore": "went back",
+    "add": "added",
 }
 
 

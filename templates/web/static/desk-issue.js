@@ -1,50 +1,104 @@
-// The desk works without this. It counts characters, keeps unsaved words from being lost, saves on Ctrl+S, and looks
-// after an issue that is going out.
-"use strict";
+// The issue page. It works without this; with it, every change is saved as it is made and nothing has to be loaded anew.
 
-const form = document.getElementById("issue");
+import * as arrange from "./desk-issue/arrange.js";
+import * as drag from "./desk-issue/drag.js";
+import * as fields from "./desk-issue/fields.js";
+import * as keys from "./desk-issue/keys.js";
+import { bringBack, forget } from "./desk-issue/kept.js";
+import { byId, form, path, root, say } from "./desk-issue/page.js";
+import * as preview from "./desk-issue/preview.js";
+import * as save from "./desk-issue/save.js";
+import * as words from "./desk-issue/words.js";
+import * as watch from "./desk-issue/watch.js";
 
-function count(field) {
-  const place = field.closest(".field").querySelector(".count");
-  const aim = Number(field.dataset.aim);
-  const length = Array.from(field.value).length;
-  place.textContent = `${length} characters; up to ${aim} are shown whole`;
-  place.classList.toggle("over", length > aim);
-}
+document.documentElement.classList.add("scripted");
 
-function isTouched() {
-  const fields = form.querySelectorAll("input:not([type=hidden]), textarea");
-  return Array.from(fields).some((field) => field.value !== field.defaultValue) ||
-    Array.from(form.querySelectorAll("option")).some((option) => option.selected !== option.defaultSelected);
-}
+let isLeaving = false;
 
-async function follow(panel) {
-  while (panel && panel.dataset.state === "sending") {
-    await new Promise((wake) => setTimeout(wake, 4000));
-    // An open "Stop for good" must not be taken from under somebody's hand.
-    if (document.hidden || panel.querySelector("details[open]")) continue;
-    const answer = await fetch(location.pathname, { credentials: "same-origin" });
-    if (!answer.ok || answer.redirected) return;
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("progress");
-    if (!fresh) return;
-    panel.replaceWith(fresh);
-    panel = fresh;
+root.addEventListener("input", (event) => {
+  const field = event.target;
+  words.follow(field);
+  if (!fields.all().includes(field)) return;
+  // What was refused as it stood is tried again when it stands differently; a clash waits for the editor's choice.
+  if (!field.closest(".clash")) fields.setTrouble(field, "");
+  save.soon();
+});
+root.addEventListener("change", (event) => {
+  if (fields.all().includes(event.target)) save.now();
+});
+root.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.isComposing) return;
+  // One paragraph each: Enter means that it is done.
+  if (event.target.matches(".in-place textarea")) {
+    event.preventDefault();
+    save.now();
+  } else if (event.target.id === "link") {
+    event.preventDefault();
+    form().requestSubmit(byId("add"));
   }
+});
+
+root.addEventListener("submit", async (event) => {
+  const button = event.submitter;
+  if (isLeaving) return;
+  event.preventDefault();
+  if (!button || button.id === "save-all" || button.matches("[aria-hidden]")) {
+    if ((await save.now()) && !byId("word").textContent.startsWith("Saved.")) say("Saved.", "good");
+  } else if (button.hasAttribute("data-live")) {
+    await press(button);
+  } else if (await finished()) {
+    // A step of the whole issue is taken on a page of its own, when all that was typed is saved.
+    isLeaving = true;
+    form().requestSubmit(button);
+  }
+});
+
+async function press(button) {
+  const step = new URL(button.formAction).pathname.slice(path.length + 1);
+  const extra = button.id === "add" ? { link: byId("link").value } : {};
+  if (button.id === "add") say("Fetching the story…", "busy");
+  const isDone = await save.act(step, extra);
+  if (isDone && button.id === "add") byId("link").value = "";
 }
 
-if (form) {
-  let leaving = false;
-  for (const field of form.querySelectorAll("[data-aim]")) field.addEventListener("input", () => count(field));
-  form.addEventListener("submit", () => { leaving = true; });
-  window.addEventListener("pageshow", () => { leaving = false; });
-  window.addEventListener("beforeunload", (event) => {
-    if (!leaving && isTouched()) event.preventDefault();
-  });
-  document.addEventListener("keydown", (event) => {
-    if ((event.ctrlKey || event.metaKey) && event.key === "s" && form.querySelector(".save")) {
-      event.preventDefault();
-      form.requestSubmit();
-    }
-  });
-  follow(document.getElementById("progress")).catch(() => {});
+async function finished() {
+  await save.now();
+  return save.isIdle();
 }
+
+root.addEventListener("click", (event) => {
+  const choice = event.target.dataset?.choose;
+  if (choice) choose(event.target.closest(".stands"), choice);
+  if (event.target.id === "again") save.tryAgain();
+});
+
+function choose(stands, choice) {
+  const field = byId(stands.id.slice("stands-".length));
+  fields.chosen(field, stands.dataset.was, choice === "theirs" ? stands.dataset.text : undefined);
+  field.focus();
+  save.now();
+}
+
+addEventListener("pageshow", () => { isLeaving = false; });
+addEventListener("beforeunload", (event) => {
+  if (isLeaving || !fields.unsaved().length) return;
+  save.onLeaving();
+  if (save.isFailing() || fields.troubled().length) event.preventDefault();
+});
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden && !isLeaving) save.now();
+});
+for (const name of ["online", "focus"]) addEventListener(name, () => { if (save.isFailing()) save.tryAgain(); });
+document.querySelector(".who")?.addEventListener("submit", forget);
+
+const { count, lost } = bringBack();
+words.start(lost);
+if (count) {
+  say("Words that were not saved the last time are back in their fields.");
+  save.now();
+}
+arrange.listenToKeys();
+drag.listenToPointers();
+keys.listen();
+preview.watch();
+watch.watch();
