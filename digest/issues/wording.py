@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import groupby
@@ -14,6 +14,8 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
 _MARKS = r".,;:!?…\"“”„()\[\]{}«»—–*_،؛؟۔।"
 # A word, a mark or a character, with the blanks after it.
 _TOKEN = re.compile(rf"(?:[{_UNSPACED}]|[{_MARKS}]|[^\s{_MARKS}{_UNSPACED}]+)\s*|\s+")
+CONTEXT = 12
+"""Words around a change by which a reader knows where it is."""
 _ISLAND = 3
 """Letters that stay the same between two changes and are too few to help a reader."""
 
@@ -39,6 +41,25 @@ def words(old: str, new: str) -> tuple[Piece, ...]:
         else:
             pieces += [Piece("gone", "".join(gone)), Piece("new", "".join(added))]
     return tuple(_readable([piece for piece in pieces if piece.text]))
+
+
+def shortened(pieces: Sequence[Piece], context: int = CONTEXT) -> tuple[Piece, ...]:
+    """The pieces with what stayed cut down to a few words around each change."""
+    last = len(pieces) - 1
+    return tuple(
+        piece if piece.kind != "same" else Piece("same", _ends(piece.text, context, at > 0, at < last))
+        for at, piece in enumerate(pieces)
+    )
+
+
+def _ends(text: str, context: int, after: bool, before: bool) -> str:
+    """The words of a text that stand after a change, before one, or both."""
+    tokens = _TOKEN.findall(text)
+    if len(tokens) <= context * (after + before) + 1:
+        return text
+    head = "".join(tokens[:context]) if after else ""
+    tail = "".join(tokens[-context:]) if before else ""
+    return f"{head.rstrip()} … {tail}" if head else f"… {tail}"
 
 
 def _key(token: str) -> str:
