@@ -43,8 +43,8 @@ def test_who_changed_what_word_by_word(desk: Browser, parts: Parts, clock: Clock
         boris.log_in("boris")
         boris.press(f"items/{first}/out")
     html = desk.get(HISTORY).text
-    assert '<del><span class="visually-hidden" lang="en" dir="ltr"> gone: </span>214 </del>' in html
-    assert '<ins><span class="visually-hidden" lang="en" dir="ltr"> new: </span>215 </ins>' in html
+    assert '<del><span class="visually-hidden" lang="en" dir="ltr"> gone: </span>214</del> ' in html
+    assert '<ins><span class="visually-hidden" lang="en" dir="ltr"> new: </span>215</ins> ' in html
     said = text_of(html)
     assert said.index("boris Thu 12 Nov 2026, 06:50 CET") < said.index("anna Thu 12 Nov 2026, 06:30 CET")
     assert "Left out “Court in Tarnovo frees editor after 215 days”" in said

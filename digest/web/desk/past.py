@@ -18,6 +18,9 @@ Kept = tuple[RevisionLine, Snapshot]
 PAUSE = dt.timedelta(minutes=10)
 """A pause after which somebody's changes are another spell."""
 
+TELLING = ("moved", "put in", "left out", "added")
+"""What a sentence begins with that tells all there is to tell of its story."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -127,7 +130,11 @@ def _spell(runs: Sequence[Sequence[Kept]], newsletter: Newsletter, standing: int
 
 def _entry(run: Sequence[Kept], standing: int) -> Entry:
     (line, after), (_, before) = run[0], run[-1]
-    return Entry(line.number, line.said, told(compare(before, after)), stands=line.number == standing)
+    difference = told(compare(before, after))
+    if line.said.startswith(TELLING) and len(difference.stories) == 1 and not difference.stories[0].texts:
+        # The sentence has said it.
+        difference = replace(difference, stories=())
+    return Entry(line.number, line.said, difference, stands=line.number == standing)
 
 
 def told(difference: Difference) -> Difference:
