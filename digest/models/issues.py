@@ -108,6 +108,8 @@ class Item(Base):
     included: Mapped[bool] = mapped_column(default=True)
     headline: Mapped[str] = mapped_column(sa.Text)
     summary: Mapped[str] = mapped_column(sa.Text, default="")
+    taken_at: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
+    """When this was made of the post, or an editor last compared the two; none: when the issue was opened."""
 
     issue: Mapped[Issue] = relationship(back_populates="items")
     post: Mapped[Post] = relationship()
