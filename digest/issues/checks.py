@@ -31,7 +31,7 @@ from digest.models import Issue, Item, MailScore
 from digest.settings import Newsletter
 from subscribers.lifecycle import Format
 
-_NOTHING = Asked(0, 0, ())
+_NOTHING = Asked(0, 0, None, ())
 
 
 class IssueRenderer(Protocol):

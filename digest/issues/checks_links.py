@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import html
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +32,9 @@ class Asked:
     links: int
     """How many addresses lead away from our own pages."""
     waiting: int
-    """Those that nobody has asked yet."""
+    """Those that are to be asked in the next round, or never were."""
+    since: dt.datetime | None
+    """When the one was asked that was not asked for longest; none where none was."""
     unasked: tuple[str, ...]
     """The hosts that are never asked: none of the sources' own, and not named in the settings."""
 
@@ -52,8 +55,11 @@ def of_links(
 
 def asked(addresses: Sequence[str], answers: Mapping[str, Answered]) -> Asked:
     """How far the asking has come."""
-    hosts = (urlsplit(one).hostname or "" for one in addresses if one in answers and answers[one].outcome == "unasked")
-    return Asked(len(addresses), sum(one not in answers for one in addresses), tuple(dict.fromkeys(hosts)))
+    known = [answers[one] for one in addresses if one in answers]
+    hosts = (urlsplit(one.address).hostname or "" for one in known if one.outcome == "unasked")
+    waiting = len(addresses) - len(known) + sum(one.is_due for one in known)
+    since = min((one.checked_at for one in known if one.checked_at and one.outcome != "unasked"), default=None)
+    return Asked(len(addresses), waiting, since, tuple(dict.fromkeys(hosts)))
 
 
 def _answered(one: Answered, where: str, field: str, item_id: int | None, newsletter: Newsletter) -> Iterator[Finding]:

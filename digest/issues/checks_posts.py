@@ -13,15 +13,9 @@ from digest.issues.outcomes import Difference, Finding, Remedy
 from digest.models import Issue, Item, PostVersion
 
 
-def is_edited(item: Item, issue: Issue) -> bool:
-    """Whether a post has changed at its source since an issue took it, or since an editor last compared the two."""
-    edited = item.post.edited_at
-    return edited is not None and edited > (item.taken_at or issue.created_at)
-
-
 def of_posts(session: Session, told: Sequence[Told], issue: Issue) -> Iterator[Finding]:
     """What was withdrawn blocks; what was edited is to be looked at, with the difference."""
-    changed = [one for one in told if not one.item.post.withdrawn_at and is_edited(one.item, issue)]
+    changed = [one for one in told if not one.item.post.withdrawn_at and one.item.is_edited]
     versions = _taken(session, [one.item for one in changed], issue)
     for one in told:
         post = one.item.post

@@ -37,7 +37,7 @@ OPEN = frozenset({IssueState.DRAFT, IssueState.HELD, IssueState.APPROVED})
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
     """By whom a change is asked for, in which transaction, and from which revision."""
 
     session: Session
@@ -47,7 +47,7 @@ class _Asked:
     now: dt.datetime
 
 
-_Change = Callable[[Issue, list[Item]], "str | Refused"]
+Change = Callable[[Issue, list[Item]], "str | Refused"]
 """Makes the change and says what it was, for the log; an empty string where there was nothing to do."""
 
 
@@ -55,14 +55,14 @@ def include(
     session: Session, issue_id: int, item_id: int, *, expected_revision: int | None = None, who: str, now: dt.datetime
 ) -> Done | Refused:
     """Put a story into the issue."""
-    return _set_included(_Asked(session, issue_id, expected_revision, who, now), item_id, wanted=True)
+    return _set_included(Asked(session, issue_id, expected_revision, who, now), item_id, wanted=True)
 
 
 def leave_out(
     session: Session, issue_id: int, item_id: int, *, expected_revision: int | None = None, who: str, now: dt.datetime
 ) -> Done | Refused:
     """Take a story out of the issue; it stays on the desk and keeps its place."""
-    return _set_included(_Asked(session, issue_id, expected_revision, who, now), item_id, wanted=False)
+    return _set_included(Asked(session, issue_id, expected_revision, who, now), item_id, wanted=False)
 
 
 def move(
@@ -88,7 +88,7 @@ def move(
             number(order)
         return said and f"{direction}: {item.headline}"
 
-    return _change(_Asked(session, issue_id, expected_revision, who, now), "move", change)
+    return change_issue(Asked(session, issue_id, expected_revision, who, now), "move", change)
 
 
 def move_to_section(
@@ -119,7 +119,7 @@ def move_to_section(
         number(reading_order(items, sections))
         return f"to {heading or 'the main part'}: {item.headline}"
 
-    return _change(_Asked(session, issue_id, expected_revision, who, now), "move", change)
+    return change_issue(Asked(session, issue_id, expected_revision, who, now), "move", change)
 
 
 def edit_item(
@@ -150,7 +150,7 @@ def edit_item(
         item.headline, item.summary = new_headline, new_summary
         return said and f"{said}: {item.headline}"
 
-    return _change(_Asked(session, issue_id, expected_revision, who, now), "edit", change)
+    return change_issue(Asked(session, issue_id, expected_revision, who, now), "edit", change)
 
 
 def edit_issue(
@@ -182,7 +182,7 @@ def edit_issue(
         issue.subject, issue.preheader, issue.introduction = new_subject, new_preheader, new_text
         return said
 
-    return _change(_Asked(session, issue_id, expected_revision, who, now), "edit", change)
+    return change_issue(Asked(session, issue_id, expected_revision, who, now), "edit", change)
 
 
 def items_of(session: Session, issue_id: int) -> list[Item]:
@@ -202,7 +202,7 @@ def _ranked(items: Sequence[Item], sections: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(["", *sections, *appearing]))
 
 
-def _set_included(asked: _Asked, item_id: int, *, wanted: bool) -> Done | Refused:
+def _set_included(asked: Asked, item_id: int, *, wanted: bool) -> Done | Refused:
     def change(_: Issue, items: list[Item]) -> str | Refused:
         item = _find(items, item_id)
         if isinstance(item, Refused):
@@ -212,10 +212,10 @@ def _set_included(asked: _Asked, item_id: int, *, wanted: bool) -> Done | Refuse
         item.included = wanted
         return item.headline
 
-    return _change(asked, "include" if wanted else "leave out", change)
+    return change_issue(asked, "include" if wanted else "leave out", change)
 
 
-def _change(asked: _Asked, action: str, change: _Change) -> Done | Refused:
+def change_issue(asked: Asked, action: str, change: Change) -> Done | Refused:
     """Do what every change has in common; `change` is given the locked issue and its items by position."""
     session = asked.session
     issue = locked(session, asked.issue_id)

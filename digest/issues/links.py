@@ -54,6 +54,8 @@ class Answered:
     """Where it redirects to."""
     reason: str = ""
     checked_at: dt.datetime | None = None
+    is_due: bool = False
+    """Whether it is being asked again."""
 
 
 @lru_cache(maxsize=32)
@@ -110,11 +112,6 @@ def want(session: Session, addresses: Sequence[str], now: dt.datetime) -> None:
         put = insert_into(session, Link).values(**row, due_at=now, wanted_at=now)
         wanted = {"due_at": now, "wanted_at": now}
         session.execute(put.on_conflict_do_update(index_elements=[Link.digest], set_=wanted))
-
-
-def waiting(session: Session, addresses: Sequence[str]) -> int:
-    """How many of the addresses are to be asked in the next round, or are being asked."""
-    return sum(row.due_at is not None for row in _rows(session, addresses))
 
 
 def knock(database: Database, may: Rule, fetcher: Callable[[], Fetcher], clock: Callable[[], dt.datetime]) -> int:
@@ -200,7 +197,7 @@ def _rows(session: Session, addresses: Sequence[str]) -> list[Link]:
 
 def _answered(row: Link) -> Answered:
     outcome: Outcome = row.outcome  # type: ignore[assignment]  # only `_keep` writes it
-    return Answered(row.address, outcome, row.final, row.reason, row.checked_at)
+    return Answered(row.address, outcome, row.final, row.reason, row.checked_at, is_due=row.due_at is not None)
 
 
 def _is_lacking(row: Link | None, now: dt.datetime, every: dt.timedelta) -> bool:

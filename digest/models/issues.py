@@ -113,3 +113,9 @@ class Item(Base):
 
     issue: Mapped[Issue] = relationship(back_populates="items")
     post: Mapped[Post] = relationship()
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether its post has changed at its source since this was made of it, or since somebody compared the two."""
+        edited = self.post.edited_at
+        return edited is not None and edited > (self.taken_at or self.issue.created_at)

@@ -9,6 +9,7 @@ from litestar.types import ControllerRouterHandler
 
 from digest.web.archive import archive_routes
 from digest.web.desk.approve import approve_routes
+from digest.web.desk.checks import check_routes
 from digest.web.desk.issue import issue_routes
 from digest.web.desk.issues import list_routes
 from digest.web.desk.login import login_routes
@@ -43,6 +44,7 @@ def create_app(parts: Parts) -> Litestar:
         *login_routes(parts),
         *list_routes(parts),
         *issue_routes(parts),
+        *check_routes(parts),
         *approve_routes(parts),
         *sending_routes(parts),
         *preview_routes(parts),

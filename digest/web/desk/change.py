@@ -14,10 +14,11 @@ from litestar import Request, Response
 from litestar.exceptions import NotFoundException
 from sqlalchemy.orm import Session
 
-from digest.issues.checks import check
+from digest.issues.checks import Examined, examine
 from digest.issues.outcomes import Done, Finding, Refused
 from digest.models import Issue
 from digest.settings import Newsletter
+from digest.web.desk.checked import BECAUSE, panel
 from digest.web.desk.page import desk_page, see
 from digest.web.desk.save import Hand, save_typed
 from digest.web.desk.show import find_issue, is_open, issue_page
@@ -92,7 +93,8 @@ def show_issue(
     newsletter = declared(parts, request)
     with parts.database.read() as session:
         issue = wanted(session, request)
-        findings = findings_of(parts, session, issue, newsletter)
+        examined = examined_of(parts, session, issue, newsletter)
+        findings = examined.findings if examined else ()
         page = issue_page(session, issue, newsletter, findings, parts.clock(), form)
     unsaved = written(form) if form and not page.can_edit else ()
     return desk_page(
@@ -101,6 +103,7 @@ def show_issue(
         "issue",
         status=status,
         page=page,
+        panel=panel(examined, newsletter, _reasons(request)) if examined else None,
         refused=refused,
         kept=form is None,
         unsaved=unsaved,
@@ -108,9 +111,15 @@ def show_issue(
     )
 
 
+def examined_of(parts: Parts, session: Session, issue: Issue, newsletter: Newsletter) -> Examined | None:
+    """The issue as it stands with what the checks say about it; none once it is out."""
+    return examine(session, issue.id, newsletter, parts.renderer, base_url=parts.base_url) if is_open(issue) else None
+
+
 def findings_of(parts: Parts, session: Session, issue: Issue, newsletter: Newsletter) -> tuple[Finding, ...]:
     """What the checks say about the issue as it stands; nothing once it is out."""
-    return tuple(check(session, issue.id, newsletter, parts.renderer, parts.base_url)) if is_open(issue) else ()
+    examined = examined_of(parts, session, issue, newsletter)
+    return examined.findings if examined else ()
 
 
 def declared(parts: Parts, request: Request[Any, Any, Any]) -> Newsletter:
@@ -133,3 +142,14 @@ def _saying(result: Done, form: Form) -> str:
     if result.note:
         return "withdrawn-by-change"
     return "same" if str(result.revision) == form.text("revision") else "saved"
+
+
+def _reasons(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """The reasons for overrides that were typed and came to nothing, by the keys of their findings."""
+    if request.method != "POST":
+        return {}
+    return {
+        name.removeprefix(BECAUSE): form_of(request).line(name)
+        for name in form_of(request).fields
+        if name.startswith(BECAUSE)
+    }

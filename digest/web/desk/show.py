@@ -218,7 +218,7 @@ def _note(item: Item, newsletter: Newsletter) -> str:
     post = item.post
     if post.withdrawn_at:
         return f"Gone from its site since {local_time(post.withdrawn_at, newsletter.timezone)}."
-    if post.edited_at:
+    if item.is_edited and post.edited_at:
         return (
             f"Edited at its source; seen {local_time(post.edited_at, newsletter.timezone)}. Compare before it goes out."
         )
