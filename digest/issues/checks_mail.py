@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from digest.issues.outcomes import Finding
+from digest.issues.outcomes import Finding, Level
 from digest.issues.select import SUBJECT_LIMIT
 from digest.issues.view import is_home
 from digest.mail.kinds import ORDINARY, Kind
@@ -105,9 +105,9 @@ def _of_colours(one: Faint) -> Finding:
     why = f"“{one.text}” has a contrast of {one.ratio:.1f} to 1 in {palette}: {one.ink.hex} on {one.ground.hex}."
     fix = "Choose colours with at least 4.5 to 1, in email/_base/palette.mjml of the templates."
     # How a program turns colours round is its own affair; the two palettes are ours.
-    level = "warns" if one.palette == "inverted" else "blocks"
+    level: Level = "warns" if one.palette == "inverted" else "blocks"
     about = f"{one.ink.hex}\0{one.ground.hex}"
-    return Finding(level, "the templates", why, fix, f"contrast-{one.palette}", about=about)  # type: ignore[arg-type]
+    return Finding(level, "the templates", why, fix, f"contrast-{one.palette}", about=about)
 
 
 def _sentence(text: str) -> str:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from digest.issues.checks_texts import placeholders
-from digest.issues.outcomes import Finding
+from digest.issues.outcomes import Finding, Level
 from digest.issues.text import fold
 from digest.issues.view import foreign_image
 from digest.mail.render import StoryView
@@ -166,5 +166,5 @@ def _short(one: Told) -> str:
     return f"story {one.number}"
 
 
-def _finding(level: str, one: Told, why: str, fix: str, code: str, about: str = "", field: str = "story") -> Finding:
-    return Finding(level, one.where, why, fix, code, f"{field}-{one.item.id}", about)  # type: ignore[arg-type]
+def _finding(level: Level, one: Told, why: str, fix: str, code: str, about: str = "", field: str = "story") -> Finding:
+    return Finding(level, one.where, why, fix, code, f"{field}-{one.item.id}", about)

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from digest.issues.outcomes import Finding
+from digest.issues.outcomes import Finding, Level
 from digest.issues.select import PREHEADER_LIMITS, SUBJECT_AIM, SUBJECT_LIMIT
 from digest.mail.render import IssueView, stories_of
 from digest.models import Issue, Post
@@ -38,12 +38,12 @@ def placeholders(where: str, field: str, text: str, post: Post | None = None) ->
     for marker in dict.fromkeys(match[0] for match in _PLACEHOLDER.finditer(text)):
         own = post is not None and any(marker in part for part in (post.title, post.summary, post.body))
         why = f"It has {marker!r} in it, which looks like a place to be filled in."
-        level, code = ("warns", "placeholder-maybe") if own else ("blocks", "placeholder")
-        yield Finding(level, where, why, "Fill it in or take it out.", code, field, about=f"{marker}\0{text}")  # type: ignore[arg-type]
+        level: Level = "warns" if own else "blocks"
+        code = "placeholder-maybe" if own else "placeholder"
+        yield Finding(level, where, why, "Fill it in or take it out.", code, field, about=f"{marker}\0{text}")
 
 
 def _of_subject(subject: str) -> Iterator[Finding]:
-    place = ("subject", "subject")
     if not subject:
         fix = "Write one; the lead's headline is a good start."
         yield Finding("blocks", "subject", "There is none.", fix, "subject-missing", "subject")
@@ -55,7 +55,7 @@ def _of_subject(subject: str) -> Iterator[Finding]:
         fix = "In-boxes cut it; shorten it if you can."
         yield Finding("warns", "subject", _long(subject, SUBJECT_AIM), fix, "subject-long", "subject", subject)
     for code, why, fix in _disliked(subject):
-        yield Finding("warns", place[0], why, fix, code, place[1], subject)
+        yield Finding("warns", "subject", why, fix, code, "subject", subject)
 
 
 def _disliked(subject: str) -> Iterator[tuple[str, str, str]]:

@@ -10,6 +10,8 @@ from typing import Literal
 from digest.issues.codes import FINAL, check_of
 from digest.models import IssueState
 
+Level = Literal["blocks", "warns", "overridden"]
+
 
 @dataclass(frozen=True)
 class Remedy:
@@ -49,7 +51,7 @@ class Overridden:
 class Finding:
     """Something a check has to say about an issue."""
 
-    level: Literal["blocks", "warns", "overridden"]
+    level: Level
     """`overridden`: it would block, and a publisher has said why it need not."""
     where: str
     """The place, in words an editor knows: `subject`, `story 3: …`."""

@@ -7,7 +7,7 @@ still time; at its hour `publish` would refuse it anyway, by the same checks.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -46,7 +46,7 @@ class Eyes:
     clock: Callable[[], dt.datetime]
     fetcher: Callable[[], Fetcher]
     """Makes the guarded client for one visit."""
-    filters: dict[str, Sequence[str]]
+    filters: Mapping[str, Sequence[str]]
     """The commands of spam filters by their names in the settings (`spam.COMMANDS`)."""
 
 
