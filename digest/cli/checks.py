@@ -12,6 +12,7 @@ from digest.cli.context import Failed, IssueName, Json, app, find_issue, house
 from digest.cli.printing import print_json, print_table, say
 from digest.issues import checks, links, watch
 from digest.issues.checks import Examined
+from digest.issues.codes import CHECKS
 from digest.issues.outcomes import Finding
 from digest.models import Issue
 from digest.settings import Newsletter
@@ -66,9 +67,8 @@ def _print(issue: Issue, examined: Examined) -> None:
     for finding in findings:
         for line in _changes(finding):
             say(line)
-    say(
-        f"{issue.name}: {_count(findings)}{len(examined.passed)} of {len(checks.CHECKS)} checks are fine{_links(examined)}."
-    )
+    fine = f"{len(examined.passed)} of {len(CHECKS)} checks are fine"
+    say(f"{issue.name}: {_count(findings)}{fine}{_links(examined)}.")
 
 
 def _fix(finding: Finding) -> str:
