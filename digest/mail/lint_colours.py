@@ -70,6 +70,7 @@ WHITE, BLACK = Colour(1.0, 1.0, 1.0), Colour(0.0, 0.0, 0.0)
 # What a browser shows of a page that says nothing of colours, and that says it knows dark ones.
 _PAPER = _Look(BLACK, WHITE)
 _NIGHT = _Look(WHITE, Colour(0.071, 0.071, 0.071))
+_INHERITED = frozenset({"inherit", "currentcolor", "unset"})
 _LINKS = {"light": "#0000ee", "dark": "#9e9eff"}
 
 
@@ -186,15 +187,16 @@ def _winners(
         if rule.in_light if palette == "light" else rule.in_dark:
             ranked += [((one.is_important, 0, rule.weight, number), one.name, one.value) for one in rule.declared]
     ranked += [((one.is_important, 1), one.name, one.value) for one in inline]
+    # A colour that cannot be read is no declaration at all (CSS Syntax 3 §9); `inherit` and its like are what is around.
+    ranked = [one for one in ranked if one[1] != "color" or _parsed(one[2]) or one[2] in _INHERITED]
     ranked.sort(key=lambda one: one[0])
     return {("background-color" if name == "background" else name): value for _, name, value in ranked}
 
 
 def _look(winners: dict[str, str], around: _Look, element: HtmlElement) -> _Look:
     ground = _over(_ground(winners.get("background-color", "")), around.ground)
-    ink = _over(_parsed(winners.get("color", "")), ground) if "color" in winners else around.ink
-    if winners.get("color", "") in ("inherit", "currentcolor"):
-        ink = around.ink
+    colour = _parsed(winners.get("color", ""))
+    ink = _over(colour, ground) if colour else around.ink
     style = "".join(element.get("style", "").lower().split())
     is_hidden = winners.get("display") == "none" or winners.get("visibility") == "hidden" or bool(HIDDEN.search(style))
     return _Look(ink, ground, around.is_hidden or is_hidden or element.get("hidden") is not None)
