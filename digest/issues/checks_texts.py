@@ -19,8 +19,8 @@ _ENCODED = re.compile(r"=\?[^?\s]*\?[bq]?|\?=\s*=\?", re.IGNORECASE)
 _INVISIBLE = re.compile("[\u200b\u2060-\u2064\u180e]")
 CAPITALS = 0.7
 """The part of a subject's letters from which on it shouts."""
-_SHORT = 12
-"""Letters under which a subject may be all capitals: an abbreviation or two."""
+_SHOUTED = re.compile(r"[^\W\d_]{6,}")
+"""A word too long for an abbreviation."""
 
 
 def of_texts(issue: Issue, shown: IssueView) -> Iterator[Finding]:
@@ -61,7 +61,8 @@ def _of_subject(subject: str) -> Iterator[Finding]:
 def _disliked(subject: str) -> Iterator[tuple[str, str, str]]:
     """What spam filters, and people, take for junk."""
     letters = [one for one in subject if one.isalpha() and (one.isupper() or one.islower())]
-    if len(letters) >= _SHORT and sum(one.isupper() for one in letters) > CAPITALS * len(letters):
+    shouts = any(word.isupper() for word in _SHOUTED.findall(subject))
+    if shouts and sum(one.isupper() for one in letters) > CAPITALS * len(letters):
         yield (
             "spam-capitals",
             "Most of its letters are capitals, which filters and people read as shouting.",

@@ -187,7 +187,7 @@ def _winners(
         if rule.in_light if palette == "light" else rule.in_dark:
             ranked += [((one.is_important, 0, rule.weight, number), one.name, one.value) for one in rule.declared]
     ranked += [((one.is_important, 1), one.name, one.value) for one in inline]
-    # A colour that cannot be read is no declaration at all (CSS Syntax 3 §9); `inherit` and its like are what is around.
+    # A colour that cannot be read is no declaration at all (CSS Syntax 3 §9); `inherit` is what is around.
     ranked = [one for one in ranked if one[1] != "color" or _parsed(one[2]) or one[2] in _INHERITED]
     ranked.sort(key=lambda one: one[0])
     return {("background-color" if name == "background" else name): value for _, name, value in ranked}
