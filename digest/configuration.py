@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from digest.settings import DatabasePart, Dkim, Fetch, Form, Inbound, Newsletter, Settings, Smtp, Source, Web
+from digest.settings_checks import Checks
 from digest.settings_hooks import Hooks
 
 FILE_NAME = "digest.toml"
@@ -32,6 +33,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "inbound": Inbound,
     "hooks": Hooks,
     "form": Form,
+    "checks": Checks,
 }
 """The tables of the file that stand by themselves."""
 

@@ -6,7 +6,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
-from digest.issues import audit
+from digest.issues import audit, watch
 from digest.issues.overdue import SCHEDULER, beat
 from digest.issues.plan import SLOW, URGENT, tick
 from digest.mail.report_purge import purge
@@ -32,6 +32,10 @@ def make_scheduler(house: House) -> BackgroundScheduler:
         for name, kinds in (("tick", URGENT), ("gather", SLOW)):
             every_minute = CronTrigger(second=0, timezone="UTC")
             scheduler.add_job(tick_once, every_minute, args=[house, newsletter, kinds], id=f"{name} {newsletter.slug}")
+        half_past = CronTrigger(second=30, timezone="UTC")
+        scheduler.add_job(watch_once, half_past, args=[house, newsletter], id=f"watch {newsletter.slug}")
+    # Often, since an editor who has pressed the button waits for it; mostly nothing is due.
+    scheduler.add_job(ask_once, CronTrigger(second="*/10", timezone="UTC"), args=[house], id="links")
     scheduler.add_job(look_after, CronTrigger(second=30, timezone="UTC"), args=[house], id="look after")
     scheduler.add_job(tidy_once, CronTrigger(hour=3, minute=30, timezone="UTC"), args=[house], id="tidy")
     # A machine that is off at night tidies when it comes up.
@@ -60,12 +64,34 @@ def look_after(house: House) -> None:
         log.exception("the scheduler could not say that it is at work")
 
 
+def watch_once(house: House, newsletter: Newsletter) -> None:
+    """Look at a newsletter's open issues once, and say what was done."""
+    try:
+        for said in watch.watch(house.eyes(), newsletter, house.clock()):
+            log.warning("a check", newsletter=newsletter.slug, did=said)
+    except Exception:
+        log.exception("open issues could not be looked at", newsletter=newsletter.slug)
+
+
+def ask_once(house: House) -> None:
+    """Ask for the links that are due."""
+    try:
+        if asked := watch.ask_now(house.eyes()):
+            log.info("links were asked for", links=asked)
+    except Exception:
+        log.exception("links could not be asked for")
+
+
 def tidy_once(house: House) -> None:
     """Forget the sign-ups that were never confirmed (O-25), and of old issues everything but the counts (O-55)."""
     try:
         log.info("tidied", unconfirmed=house.service.purge(house.clock()))
     except Exception:
         log.exception("sign-ups that were never confirmed could not be removed")
+    try:
+        watch.forget(house.eyes(), house.clock())
+    except Exception:
+        log.exception("what the checks remember could not be tidied")
     try:
         _purge_copies(house)
     except Exception:

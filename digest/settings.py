@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core.core_schema import ValidationInfo
 from tld import is_tld
 
+from digest.settings_checks import Checks
 from digest.settings_hooks import Hooks
 from digest.weeks import Calendar, Slot, parse_duration
 from subscribers.budgets import FormRules
@@ -462,6 +463,7 @@ class Settings(Section):
     fetch: Fetch = Fetch()
     hooks: Hooks = Hooks()
     form: Form = Form()
+    checks: Checks = Checks()
     keys: Path = Path("digest.keys")
     """The keys file (mode 0600), or what a process is given of it."""
     templates: Path | None = None

@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from digest import migrations
+from digest.gather.fetch import Fetcher
 from digest.gather.refresh import SourceReport, refresh
 from digest.inbound import arrivals, hooks
 from digest.inbound.door import Doorkeeper
@@ -19,6 +20,8 @@ from digest.inbound.mailboxes import Mailboxes
 from digest.inbound.posted import unpacked
 from digest.inbound.reading import Reader
 from digest.issues.plan import Hands
+from digest.issues.watch import Eyes
+from digest.mail import spam
 from digest.mail.dkim_keys import signers
 from digest.mail.outbox import LedgerOutbox
 from digest.mail.personal import LedgerRecords
@@ -89,6 +92,11 @@ class House:
             interval=self.settings.fetch.interval,
             enqueue=jobs.enqueue,
         )
+
+    def eyes(self) -> Eyes:
+        """What looks after the open issues: their links, a spam filter, approved ones that have turned red."""
+        fetch = self.settings.fetch
+        return Eyes(self.hands(), self.settings, self.clock, lambda: Fetcher(fetch), spam.COMMANDS)
 
     def worker(self) -> Worker:
         """The sender's loop. Raises `NeedsPrivateKey`, `WrongKeys` or `BadDkimKey` where it cannot work."""

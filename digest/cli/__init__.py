@@ -7,13 +7,28 @@ from typing import NoReturn
 
 import sqlalchemy as sa
 
-from digest.cli import audit, dkim, doctor, form, inbound, issues, keys, people, report, roles, sending, setup, transfer
+from digest.cli import (
+    audit,
+    checks,
+    dkim,
+    doctor,
+    form,
+    inbound,
+    issues,
+    keys,
+    people,
+    report,
+    roles,
+    sending,
+    setup,
+    transfer,
+)
 from digest.cli.context import EXPECTED, app
 from digest.cli.printing import plain
 
 __all__ = ["app", "main"]
 
-REGISTERED = (issues, sending, report, people, roles, setup, keys, dkim, doctor, inbound, transfer, form, audit)
+REGISTERED = (issues, checks, sending, report, people, roles, setup, keys, dkim, doctor, inbound, transfer, form, audit)
 
 
 def main() -> None:

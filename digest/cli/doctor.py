@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -21,6 +22,7 @@ from digest.mail.providers import Provider, provider_of
 from digest.mail.render import BadTemplate, Renderer
 from digest.mail.render_words import BadWords
 from digest.mail.smtp import Interrupted, Limits, Refused, open_session
+from digest.mail.spam import COMMANDS
 from digest.models import SourceState
 from digest.settings import Settings, Smtp
 from digest.settings_hooks import PROVIDERS
@@ -73,6 +75,7 @@ def _rows(found: Settings) -> Iterator[Row]:
         yield _looked("dkim", lambda: _dkim(found))
         yield _looked("links", lambda: _links(found))
         yield _looked("hooks", lambda: _hooks(found))
+        yield _looked("checks", lambda: _checks(found))
         how, _, said = state
         # Where the database is wrong, its row has said so, and nothing is known of the sources.
         if how == OK:
@@ -216,6 +219,17 @@ def _inbound(found: Settings, database: Database | None) -> str:
     if found.inbound.domain is None:
         return "no mail is taken in: nobody counts bounces unless a mail provider tells of them"
     return f"mail to {found.inbound.domain} is taken in, and read where the private key is"
+
+
+def _checks(found: Settings) -> str:
+    """Whether the spam filter that is to be asked is on this machine."""
+    links = "links are asked for" if found.checks.links else "links are not asked for"
+    if found.checks.spam == "off":
+        return f"{links}; no spam filter is asked"
+    command = COMMANDS[found.checks.spam][0]
+    if shutil.which(command) is None:
+        raise _Wrong(f'the command {command} is not on this machine; install it, or set [checks] spam = "off"')
+    return f"{links}; {command} scores each issue"
 
 
 def _sources(found: Settings, database: Database) -> str:

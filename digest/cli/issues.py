@@ -34,7 +34,7 @@ from digest.issues import checks, control, log
 from digest.issues.add import add_post, find_link
 from digest.issues.draft import draft as open_draft
 from digest.issues.edit import items_of
-from digest.issues.outcomes import Done, Finding, Refused
+from digest.issues.outcomes import Done, Finding, Override, Refused
 from digest.issues.plan import next_sends
 from digest.issues.seen import rendered_now, source, without_readers
 from digest.issues.sheet import sheet, tiles
@@ -228,22 +228,6 @@ def _rendered(built: House, session: Session, issue: Issue, newsletter: Newslett
         raise Failed(f"The issue cannot be rendered: {error}.") from None
 
 
-@app.command()
-def check(issue: IssueName = None, as_json: Json = False) -> None:
-    """Look an issue over; exit code 1 where something keeps it from going out."""
-    built = house()
-    found, newsletter = find_issue(built, issue)
-    findings = _findings(built, found, newsletter)
-    if as_json:
-        print_json([asdict(finding) for finding in findings])
-    elif findings:
-        print_table(("", "where", "why", "what to do"), [(f.level, f.where, f.why, f.fix) for f in findings])
-    else:
-        say(f"{found.name}: nothing to say against it")
-    if any(finding.level == "blocks" for finding in findings):
-        raise Failed(f"{found.name} cannot go out like this.")
-
-
 def _findings(built: House, issue: Issue, newsletter: Newsletter) -> tuple[Finding, ...]:
     with built.database.read() as session:
         return checks.check(session, issue.id, newsletter, built.renderer, built.settings.web.base_url)
@@ -309,8 +293,16 @@ def add(
 
 
 @app.command()
-def approve(issue: IssueName = None) -> None:
-    """Approve an issue: it goes out at its hour. For a held one this is the override."""
+def approve(
+    issue: IssueName = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Let it out in spite of a finding: KEY=REASON, the key as `digest check` shows it. May come often."
+        ),
+    ] = None,
+) -> None:
+    """Approve an issue: it goes out at its hour. For a held one this overrides the hold."""
     built = house()
     found, newsletter = find_issue(built, issue)
     findings = _findings(built, found, newsletter)
@@ -321,6 +313,7 @@ def approve(issue: IssueName = None) -> None:
             who=operator(),
             now=built.clock(),
             findings=findings,
+            overrides=[_override(one) for one in override or []],
             expected_revision=found.revision,
             needed=newsletter.approvals,
         )
@@ -328,6 +321,14 @@ def approve(issue: IssueName = None) -> None:
         say(result.note)
         return
     settle(result, f"{found.name} is approved{when_it_goes(found, newsletter, built.clock())}.")
+
+
+def _override(text: str) -> Override:
+    """What `--override` says. Raises `Failed`."""
+    key, sign, reason = text.partition("=")
+    if not sign or not reason.strip():
+        raise Failed(f"--override takes a finding's key and a reason: {key or 'KEY'}='the reason'.")
+    return Override(key.strip(), reason)
 
 
 def when_it_goes(issue: Issue, newsletter: Newsletter, now: dt.datetime) -> str:

@@ -33,6 +33,18 @@ class Failed:
     """Whether the server says that the page is there no more (404, 410)."""
     status: int | None = None
     """The HTTP status, where one came."""
+    refused: bool = False
+    """Whether it was never asked for: our own rules, or the site's for robots, are against it."""
+
+
+@dataclass(frozen=True)
+class There:
+    """A page that answers; nothing of it was read."""
+
+    url: str
+    """Where it is in the end, after redirects."""
+    is_seen: bool = True
+    """Whether that last address was asked; one that leads to a stranger's site is not."""
 
 
 Answer = Fetched | NotModified | Failed

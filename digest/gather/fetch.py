@@ -15,7 +15,7 @@ import httpx
 
 from digest.gather import robots
 from digest.gather.address import is_allowed_host
-from digest.gather.answers import Answer, Failed, Fetched, NotModified
+from digest.gather.answers import Answer, Failed, Fetched, NotModified, There
 from digest.gather.inflate import Body, gunzip, too_large
 from digest.gather.network import Deadline, FetchError, GuardedBackend, Resolve, resolve
 from digest.settings import Fetch
@@ -97,13 +97,65 @@ class Fetcher:
             return Failed(error.reason)
         return self._guarded(here, {}, asks_robots=True)
 
+    def look(self, url: str, may: Callable[[str], bool]) -> There | Failed:
+        """Whether a page is there, and where: by HEAD, or by GET where that does not answer well; its body is not read.
+
+        It is led only to addresses that `may` allows. Never raises for what the network or the server does.
+        """
+        try:
+            return self._look(self._checked(url), may)
+        except FetchError as error:
+            return Failed(error.reason, refused=error.refused)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return Failed(_reason(error, urlsplit(url).hostname or "The site"))
+
+    def _look(self, start: str, may: Callable[[str], bool]) -> There | Failed:
+        here = start
+        self._ask_robots(here)
+        self._wait(urlsplit(here).netloc)
+        self._deadline.start()
+        for _ in range(REDIRECTS + 1):
+            answer = self._knock(here)
+            if not isinstance(answer, str):
+                return answer
+            here = self._next(start, here, answer)
+            if not may(here):
+                return There(here, is_seen=False)
+            with self._deadline.paused():
+                self._ask_robots(here)
+        raise FetchError(f"It redirects more than {REDIRECTS} times; the last was to {urlsplit(here).hostname}.")
+
+    def _knock(self, url: str) -> There | Failed | str:
+        """Ask for one address without reading it: it is there, it is not, or where it redirects to."""
+        try:
+            answer = self._asked("HEAD", url)
+        except (httpx.RemoteProtocolError, httpx.ReadError):
+            answer = None  # Some servers hang up on what they do not know.
+        if answer is None or isinstance(answer, Failed):
+            with self._deadline.paused():
+                self._wait(urlsplit(url).netloc)
+            answer = self._asked("GET", url)
+        return answer
+
+    def _asked(self, method: str, url: str) -> There | Failed | str:
+        self._client.cookies.clear()
+        try:
+            with self._client.stream(method, url) as response:
+                status = response.status_code
+                if status in REDIRECT and response.headers.get("location"):
+                    return str(response.headers["location"])
+                return There(url) if response.is_success else _failed(response)
+        finally:
+            self._visited[urlsplit(url).netloc] = self._clock()
+
     def _ask_robots(self, url: str) -> None:
         """Raises `FetchError` where the site's robots.txt has something against reading an address."""
         rules = self._rules(url)
         if isinstance(rules, Failed):
-            raise FetchError(rules.reason)
+            raise FetchError(rules.reason, refused=rules.refused)
         if not rules.allow(url):
-            raise FetchError(f"{urlsplit(url).hostname} asks robots not to read this page (robots.txt).")
+            host = urlsplit(url).hostname
+            raise FetchError(f"{host} asks robots not to read this page (robots.txt).", refused=True)
 
     def _rules(self, url: str) -> robots.Rules | Failed:
         """The site's robots.txt, read once a visit; where it fails to answer, nothing may be read (RFC 9309 §2.3.1)."""
@@ -120,7 +172,8 @@ class Fetcher:
                 case Failed(status=HTTPStatus.OK) | NotModified():  # An empty one has no rules.
                     self._robots[origin] = robots.Rules()
                 case Failed():
-                    self._robots[origin] = Failed(f"Its robots.txt could not be read: {answer.reason}")
+                    reason = f"Its robots.txt could not be read: {answer.reason}"
+                    self._robots[origin] = Failed(reason, refused=answer.refused)
         return self._robots[origin]
 
     def _guarded(
@@ -135,7 +188,7 @@ class Fetcher:
         try:
             return self._follow(url, headers, is_any_type=is_any_type, asks_robots=asks_robots, redirects=redirects)
         except FetchError as error:
-            return Failed(error.reason)
+            return Failed(error.reason, refused=error.refused)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return Failed(_reason(error, urlsplit(url).hostname or "The site"))
 
@@ -166,14 +219,15 @@ class Fetcher:
         if here.startswith("https:") and there.startswith("http:"):
             raise FetchError(f"It redirects from https down to http ({urlsplit(there).hostname}).")
         if self._is_inside(there) and not self._is_inside(start):
-            raise FetchError(f"It redirects to {urlsplit(there).hostname}, which is inside a private network.")
+            raise FetchError(
+                f"It redirects to {urlsplit(there).hostname}, which is inside a private network.", refused=True
+            )
         return there
 
     def _once(self, url: str, headers: dict[str, str], *, is_any_type: bool) -> Answer | str:
         """One request: the answer, or where it redirects to."""
         # No site is given back a cookie: we are nobody in particular.
         self._client.cookies.clear()
-        host = urlsplit(url).hostname
         with self._client.stream("GET", url, headers=headers) as response:
             status = response.status_code
             if status == HTTPStatus.NOT_MODIFIED and headers:
@@ -181,8 +235,7 @@ class Fetcher:
             if status in REDIRECT and response.headers.get("location"):
                 return str(response.headers["location"])
             if status != HTTPStatus.OK:
-                phrase = f" ({response.reason_phrase[:40]})" if response.reason_phrase.isprintable() else ""
-                return Failed(f"{host} answered {status}{phrase}.", gone=status in GONE, status=status)
+                return _failed(response)
             return self._read(url, response, is_any_type=is_any_type)
 
     def _read(self, url: str, response: httpx.Response, *, is_any_type: bool) -> Answer:
@@ -213,13 +266,17 @@ class Fetcher:
             parts = urlsplit(url)
             port = parts.port or (443 if parts.scheme == "https" else 80)
         except ValueError as error:
-            raise FetchError("It is not a web address.") from error
+            raise FetchError("It is not a web address.", refused=True) from error
         if parts.scheme not in ("https", "http") or not parts.hostname:
-            raise FetchError(f"Only http and https are read, not {(parts.scheme or 'an address without a host')[:40]}.")
+            raise FetchError(
+                f"Only http and https are read, not {(parts.scheme or 'an address without a host')[:40]}.", refused=True
+            )
         if parts.username or parts.password:
-            raise FetchError("An address with a user name or password in it is not read.")
+            raise FetchError("An address with a user name or password in it is not read.", refused=True)
         if port not in (80, 443) and not is_allowed_host(parts.hostname, port, self._settings.allow_private):
-            raise FetchError(f"Port {port} is not read: only 80 and 443, or a host named in [fetch] allow_private.")
+            raise FetchError(
+                f"Port {port} is not read: only 80 and 443, or a host named in [fetch] allow_private.", refused=True
+            )
         return url
 
     def _is_inside(self, url: str) -> bool:
@@ -241,6 +298,13 @@ class _Transport(httpx.HTTPTransport):
     def __init__(self, backend: httpcore.NetworkBackend, tls: ssl.SSLContext) -> None:
         super().__init__(verify=tls, trust_env=False)
         self._pool = httpcore.ConnectionPool(ssl_context=tls, network_backend=backend, keepalive_expiry=5.0)
+
+
+def _failed(response: httpx.Response) -> Failed:
+    """What an answer comes to that is no page."""
+    status = response.status_code
+    phrase = f" ({response.reason_phrase[:40]})" if response.reason_phrase.isprintable() else ""
+    return Failed(f"{response.url.host} answered {status}{phrase}.", gone=status in GONE, status=status)
 
 
 def _is_text(kind: str) -> bool:

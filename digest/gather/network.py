@@ -15,10 +15,13 @@ Resolve = Callable[[str, int], list[str]]
 
 
 class FetchError(Exception):
-    """Why nothing could be fetched; `reason` is a sentence for an operator."""
+    """Why nothing could be fetched; `reason` is a sentence for an operator.
 
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
+    `refused`: it was our own rules, or the site's for robots, that did not let us ask.
+    """
+
+    def __init__(self, reason: str, *, refused: bool = False) -> None:
+        self.reason, self.refused = reason, refused
         super().__init__(reason)
 
 
@@ -133,7 +136,8 @@ class GuardedBackend(httpcore.NetworkBackend):
         if addresses and not public:
             raise FetchError(
                 f"{host} is inside a private network, which is not read; "
-                "an operator can allow it by name with [fetch] allow_private."
+                "an operator can allow it by name with [fetch] allow_private.",
+                refused=True,
             )
         return public
 

@@ -22,7 +22,7 @@ from digest.gather.decide import (
     published_at,
 )
 from digest.gather.entry import Entry
-from digest.models import Post, SourceState
+from digest.models import Post, PostVersion, SourceState
 from subscribers.db import Database
 
 _TEXTS = ("link", "title", "byline", "language", "summary", "body", "image_url", "image_alt", "image_caption")
@@ -125,7 +125,10 @@ def _insert(session: Session, newsletter: str, source_url: str, intent: New, now
 
 
 def _update(session: Session, source_url: str, intent: Edited, now: dt.datetime) -> int:
-    """Only if the post still is what the decision was made of: another process may have stored the same edit."""
+    """Only if the post still is what the decision was made of: another process may have stored the same edit.
+
+    How it read before is kept: an editor who has taken it over will want to compare.
+    """
     mark = {} if intent.is_quiet else {"edited_at": now}
     if date := corrected_date(intent.known, intent.entry):
         _redate(session, intent.known, date)
@@ -142,7 +145,13 @@ def _update(session: Session, source_url: str, intent: Edited, now: dt.datetime)
         )
         .returning(Post.id)
     )
-    return len(done.all()) if not intent.is_quiet else 0
+    if intent.is_quiet or not done.all():
+        return 0
+    before = intent.known.entry
+    session.add(
+        PostVersion(post_id=intent.known.id, title=before.title, summary=before.summary, body=before.body, until=now)
+    )
+    return 1
 
 
 def _redate(session: Session, known: Known, published: dt.datetime) -> None:

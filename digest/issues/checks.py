@@ -1,33 +1,37 @@
-"""What has to be said about an issue before it goes out: what blocks it, and what an editor should look at."""
+"""What has to be said about an issue before it goes out: what blocks it, and what an editor should look at.
+
+Each `checks_…` beside this file looks at one side of it; `codes` has their names. What takes time (asking for links, a
+spam filter) is done in the background (`watch`), and only what came of it is read here: a page never waits for it.
+"""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, selectinload
 
+from digest.issues import links, overrides
+from digest.issues.checks_links import Asked, asked, of_links
+from digest.issues.checks_mail import of_mails, of_score
+from digest.issues.checks_posts import of_posts
+from digest.issues.checks_stories import Told, of_earlier, of_stories
+from digest.issues.checks_texts import of_texts
+from digest.issues.codes import CHECKS, Check
 from digest.issues.order import reading_order
 from digest.issues.outcomes import Finding
-from digest.issues.select import PREHEADER_LIMITS, SUBJECT_AIM, SUBJECT_LIMIT
-from digest.issues.text import fold
-from digest.issues.view import foreign_image, is_home, view
+from digest.issues.view import view
 from digest.mail.kinds import ORDINARY, Kind
-from digest.mail.lint import lint
 from digest.mail.render import BadTemplate, IssueView, Rendered, stories_of
-from digest.mail.render_fit import HTML_LIMIT
-from digest.models import Issue, Item, Post
+from digest.mail.spam import Score
+from digest.models import Issue, Item, MailScore
 from digest.settings import Newsletter
+from subscribers.lifecycle import Format
 
-SIZE_WARNING = 80_000
-"""Bytes of the HTML part from which an editor is warned (F-43)."""
-# What writers put where something is still to come: "TK", "XXX", a template's braces, a bracketed note to oneself.
-_PLACEHOLDER = re.compile(r"\bTK\b|\bXXX+\b|\{\{|\}\}|\[(?:TODO|TBC|TBD)\b[^\]]*\]|\blorem ipsum\b")
+_NOTHING = Asked(0, 0, None, ())
 
 
 class IssueRenderer(Protocol):
@@ -45,6 +49,11 @@ class Examined:
     renderings: Mapping[Kind, Rendered]
     """For each kind of reader; none where the templates could not be used, and a finding says why."""
     findings: tuple[Finding, ...]
+    """Those that block first, then those that block no more, then what is to be looked at."""
+    addresses: tuple[str, ...] = ()
+    """The web addresses that it links to, away from our own pages."""
+    asked: Asked = field(default=_NOTHING)
+    """How far the asking for them has come."""
 
     @property
     def rendered(self) -> Rendered | None:
@@ -55,6 +64,12 @@ class Examined:
     def blocking(self) -> tuple[Finding, ...]:
         """The findings that keep it from going out."""
         return tuple(finding for finding in self.findings if finding.level == "blocks")
+
+    @property
+    def passed(self) -> tuple[Check, ...]:
+        """The checks that found nothing."""
+        codes = {finding.code for finding in self.findings}
+        return tuple(check for check in CHECKS if not codes.intersection(check.codes))
 
 
 def check(
@@ -72,113 +87,46 @@ def examine(
         sa.select(Issue).where(Issue.id == issue_id).options(selectinload(Issue.items).selectinload(Item.post))
     ).scalar_one()
     shown = view(session, issue_id, newsletter, base_url)
-    included = [item for item in reading_order(issue.items, newsletter.sections) if item.included]
-    found = [*_of_texts(issue, shown), *_of_stories(included, issue, newsletter)]
+    told = _told(issue, shown, newsletter)
+    found = [*of_texts(issue, shown), *of_stories(told, newsletter)]
+    found += [*of_posts(session, told, issue), *of_earlier(session, told, issue)]
+    given = overrides.standing(session, issue_id)
     try:
         renderings = renderer.renderings(shown)
     except BadTemplate as error:
         fix = "Have whoever looks after the templates put it right."
-        return Examined(issue.revision, {}, _sorted([*found, Finding("blocks", "template", str(error), fix)]))
-    found.extend(_of_mails(renderings, shown, newsletter, base_url))
-    return Examined(issue.revision, renderings, _sorted(found))
+        found.append(Finding("blocks", "template", str(error), fix, "template"))
+        return Examined(issue.revision, {}, _sorted(overrides.applied(found, given)))
+    found += of_mails(renderings, shown, newsletter, base_url)
+    if score := score_of(session, renderings):
+        found += of_score(score)
+    addresses = links.outward((renderings[kind].html for kind in (ORDINARY, Kind(Format.FULL))), base_url)
+    answers = links.answers(session, addresses)
+    found += of_links(told, addresses, answers, newsletter)
+    findings = _sorted(overrides.applied(found, given))
+    return Examined(issue.revision, renderings, findings, addresses, asked(addresses, answers))
 
 
-def _of_mails(
-    renderings: Mapping[Kind, Rendered], shown: IssueView, newsletter: Newsletter, base_url: str
-) -> Iterator[Finding]:
-    """What the mail side has to say of each rendering; what is so of the summaries is not said of the others again."""
-    ordinary = tuple(_of_mail(renderings[ORDINARY], shown, newsletter, base_url))
-    yield from ordinary
-    for kind, rendered in renderings.items():
-        for finding in _of_mail(rendered, shown, newsletter, base_url):
-            # How large whole stories may be is decided when they are chosen; an editor need not look after it.
-            if finding not in ordinary and finding.level == "blocks":
-                yield replace(finding, where=f"{finding.where} ({kind.name})")
+def scored_as(rendered: Rendered) -> bytes:
+    """What a mail is known by where a spam filter's opinion of it is kept."""
+    return hashlib.sha256("\0".join((rendered.subject, rendered.text, rendered.html)).encode()).digest()
 
 
-def _of_mail(rendered: Rendered, shown: IssueView, newsletter: Newsletter, base_url: str) -> Iterator[Finding]:
-    """What there is to say of the rendered parts; pictures may come from the newsletter's homes alone."""
-    urls = [base_url, *(one.image_url for one in stories_of(shown) if is_home(one.image_url, newsletter))]
-    hosts = frozenset(host for host in (urlsplit(url).hostname for url in urls) if host)
-    for fault in lint(rendered, allowed_hosts=hosts):
-        # A subject that is missing or too long has been named already, in an editor's words.
-        if fault.code != "F-16" or 0 < len(shown.subject) <= SUBJECT_LIMIT:
-            yield Finding("blocks", fault.where, _sentence(fault.why), _sentence(fault.fix))
-    size = len(rendered.html.encode())
-    if size > SIZE_WARNING:
-        why = f"The mail has {size:,} bytes; beyond {HTML_LIMIT:,} it is not sent."
-        yield Finding("warns", "size", why, "Leave out some stories, or shorten their summaries.")
+def score_of(session: Session, renderings: Mapping[Kind, Rendered]) -> Score | None:
+    """What a spam filter said of the mail that most readers get; none where it was not asked."""
+    kept = session.get(MailScore, scored_as(renderings[ORDINARY]))
+    return Score(kept.score, kept.required, tuple(kept.said.splitlines())) if kept else None
 
 
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
-
-
-def _of_texts(issue: Issue, shown: IssueView) -> Iterator[Finding]:
-    low, high = PREHEADER_LIMITS
-    if not stories_of(shown):
-        yield Finding("blocks", "issue", "There is no story in it.", "Include at least one.")
-    if not shown.subject:
-        yield Finding("blocks", "subject", "There is none.", "Write one; the lead's headline is a good start.")
-    elif len(shown.subject) > SUBJECT_LIMIT:
-        yield Finding("blocks", "subject", _long(shown.subject, SUBJECT_LIMIT), "Shorten it.")
-    elif len(shown.subject) > SUBJECT_AIM:
-        yield Finding("warns", "subject", _long(shown.subject, SUBJECT_AIM), "In-boxes cut it; shorten it if you can.")
-    if len(shown.preheader) < low:
-        why = f"It has {len(shown.preheader)} characters, so that in-boxes fill up with other text."
-        yield Finding("warns", "preheader", why, f"Name other stories of the issue in {low} to {high} characters.")
-    elif len(shown.preheader) > high:
-        yield Finding("warns", "preheader", _long(shown.preheader, high), "Shorten it.")
-    for where in ("subject", "preheader", "introduction"):
-        yield from _placeholders(where, getattr(issue, where))
-
-
-def _of_stories(included: Sequence[Item], issue: Issue, newsletter: Newsletter) -> Iterator[Finding]:
-    repeated = Counter(fold(item.headline) for item in included)
-    lead = next((item for item in included if item.section == ""), None)
-    for number, item in enumerate(included, 1):
-        where = f"story {number}: {item.headline}"
-        yield from _of_story(where, item, issue, newsletter)
-        if repeated[fold(item.headline)] > 1:
-            why = "Another story has the same headline."
-            yield Finding("warns", where, why, "Leave one of them out, or tell them apart.")
-        if item is lead and item.post.image_url and not (item.image_alt or item.post.image_alt):
-            why = "The picture has no description for readers who do not see it."
-            yield Finding(
-                "warns", where, why, "Say in a few words what is to be seen in it, in the story’s “Picture in words”."
-            )
-
-
-def _of_story(where: str, item: Item, issue: Issue, newsletter: Newsletter) -> Iterator[Finding]:
-    post = item.post
-    if not item.summary:
-        yield Finding("warns", where, "It has no summary.", "Write a sentence or two, or leave it out.")
-    if post.withdrawn_at:
-        why = f"The post was taken down at its source; we saw it on {post.withdrawn_at:%Y-%m-%d at %H:%M} UTC."
-        yield Finding("blocks", where, why, "Leave it out.")
-    elif post.edited_at and post.edited_at > issue.created_at:
-        why = (
-            f"The post was changed at its source after this draft; we saw it on {post.edited_at:%Y-%m-%d at %H:%M} UTC."
-        )
-        yield Finding("warns", where, why, "Compare headline and summary with the post as it is now.")
-    if host := foreign_image(post, newsletter):
-        why = f"Its picture is on {host}, which would learn who reads; the issue goes out without it."
-        yield Finding("warns", where, why, "Use a picture on the site's own host.")
-    yield from _placeholders(where, item.headline, post)
-    yield from _placeholders(where, item.summary, post)
-
-
-def _placeholders(where: str, text: str, post: Post | None = None) -> Iterator[Finding]:
-    """What was left to be filled in; where the post itself has the same letters, it may be its own."""
-    for marker in dict.fromkeys(match[0] for match in _PLACEHOLDER.finditer(text)):
-        own = post is not None and any(marker in part for part in (post.title, post.summary, post.body))
-        why = f"It has {marker!r} in it, which looks like a place to be filled in."
-        yield Finding("warns" if own else "blocks", where, why, "Fill it in or take it out.")
-
-
-def _long(text: str, limit: int) -> str:
-    return f"It has {len(text)} characters; {limit} are the limit."
+def _told(issue: Issue, shown: IssueView, newsletter: Newsletter) -> tuple[Told, ...]:
+    included = [item for item in reading_order(issue.items, newsletter.sections) if item.included]
+    pairs = zip(included, stories_of(shown), strict=True)
+    return tuple(Told(item, story, number) for number, (item, story) in enumerate(pairs, 1))
 
 
 def _sorted(found: Sequence[Finding]) -> tuple[Finding, ...]:
-    return tuple(sorted(dict.fromkeys(found), key=lambda finding: finding.level != "blocks"))
+    rank = {"blocks": 0, "overridden": 1, "warns": 2}
+    once: dict[tuple[str, str], Finding] = {}
+    for finding in found:
+        once.setdefault((finding.key, finding.where), finding)
+    return tuple(sorted(once.values(), key=lambda finding: rank[finding.level]))

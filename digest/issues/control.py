@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from digest.issues import log
-from digest.issues.outcomes import Done, Finding, Refused
+from digest.issues.outcomes import Done, Finding, Override, Refused
+from digest.issues.overrides import override
 from digest.issues.text import one_line
 from digest.mail import ledger
 from digest.models import Approval, Issue, IssueState, Item
@@ -85,13 +86,16 @@ def approve(
     who: str,
     now: dt.datetime,
     findings: Sequence[Finding] = (),
+    overrides: Sequence[Override] = (),
     expected_revision: int | None = None,
     needed: int = 1,
 ) -> Done | Refused:
-    """Let the issue go out at its hour. A held one may be approved by a person: that is the override, and it is logged.
+    """Let the issue go out at its hour. A held one may be approved by a person: that overrides the hold, and is logged.
 
-    `findings` are what `checks.check` says about this revision: one that blocks refuses the approval. `needed` is how
-    many different people have to approve the same revision (W-41); until the last of them the issue stays what it is.
+    `findings` are what `checks.check` says about this revision: one that blocks refuses the approval, unless
+    `overrides` have a reason for it and it is none that nobody may override. The reasons are kept with the issue.
+    `needed` is how many different people have to approve the same revision (W-41); until the last of them the issue
+    stays what it is.
     """
     issue = locked(session, issue_id)
     if isinstance(issue, Refused):
@@ -99,7 +103,12 @@ def approve(
     if issue.state is IssueState.APPROVED:
         return _done(issue, f"It was already approved by {issue.approved_by}.")
     held = issue.hold_reason if issue.state is IssueState.HELD else ""
-    refused = _refused(issue, Step.APPROVE) or stale(issue, expected_revision) or _unready(session, issue, findings)
+    refused = (
+        _refused(issue, Step.APPROVE)
+        or stale(issue, expected_revision)
+        or _empty(session, issue)
+        or override(session, issue, findings, overrides, who=who, now=now)
+    )
     if refused:
         return refused
     before = approvals(session, issue)
@@ -239,11 +248,7 @@ def _refused(issue: Issue, step: Step) -> Refused | None:
     return Refused(f"Cannot {step} {issue.name}: it {STANDING[issue.state]}.{hint}")
 
 
-def _unready(session: Session, issue: Issue, findings: Sequence[Finding]) -> Refused | None:
-    blocking = tuple(finding for finding in findings if finding.level == "blocks")
-    if blocking:
-        first = f"{blocking[0].where}: {blocking[0].why}"
-        return Refused(f"{issue.name} has {len(blocking)} finding(s) that block it, first {first}", blocking)
+def _empty(session: Session, issue: Issue) -> Refused | None:
     included = sa.select(Item.id).where(Item.issue_id == issue.id, Item.included)
     if not session.scalar(sa.select(included.exists())):
         return Refused(f"{issue.name} has no story in it; include at least one before it is approved.")

@@ -107,16 +107,16 @@ def absorb_new_posts(session: Session, issue_id: int, newsletter: Newsletter, no
     items = items_of(session, issue_id)
     fresh = _candidates(session, newsletter, _window_of(issue), issue)[: max(0, OFFERED - _left_out(items))]
     picks = [pick(one, included=False, lead=False) for one in fresh]
-    _add(session, issue, picks, first=len(items))
+    _add(session, issue, picks, now, first=len(items))
     if picks:
         said = f"{len(picks)} posts came in after the draft was opened"
         log.append(session, at=now, who=WHO, action="offer", about=issue.name, detail=said)
     session.flush()
-    changed = [(item.headline, item.post) for item in items if item.included]
+    told = [item for item in items if item.included]
     return Absorbed(
         len(picks),
-        tuple(said for said, post in changed if post.edited_at and post.edited_at > issue.created_at),
-        tuple(said for said, post in changed if post.withdrawn_at),
+        tuple(item.headline for item in told if item.is_edited),
+        tuple(item.headline for item in told if item.post.withdrawn_at),
     )
 
 
@@ -158,7 +158,7 @@ def _fill(session: Session, issue: Issue, newsletter: Newsletter, week: Week, no
         _candidates(session, newsletter, _window_of(issue), issue), newsletter.sections, newsletter.max_items
     )
     picks = picks + _latecomers(session, newsletter, issue, _issue_before(session, newsletter, week))
-    _add(session, issue, _bounded(picks), first=0)
+    _add(session, issue, _bounded(picks), now, first=0)
     issue.subject, issue.preheader = subject(picks), preheader(picks)
     _hold_if_doubtful(session, issue, newsletter, week, now)
     return picks
@@ -221,7 +221,7 @@ def _unused(session: Session, newsletter: Newsletter, issue: Issue, *where: sa.C
     ]
 
 
-def _add(session: Session, issue: Issue, picks: Iterable[Pick], *, first: int) -> None:
+def _add(session: Session, issue: Issue, picks: Iterable[Pick], now: dt.datetime, *, first: int) -> None:
     for position, one in enumerate(picks, first):
         session.add(
             Item(
@@ -232,6 +232,7 @@ def _add(session: Session, issue: Issue, picks: Iterable[Pick], *, first: int) -
                 included=one.included,
                 headline=one.headline,
                 summary=one.summary,
+                taken_at=now,
             )
         )
 

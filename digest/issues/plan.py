@@ -327,16 +327,22 @@ def _hold_late(hands: Hands, newsletter: Newsletter, issue_id: int, now: dt.date
         issue = locked(session, issue_id)
         # Asked again with the row locked: an editor may have approved it since the tick looked.
         reason = None if isinstance(issue, Refused) else late(newsletter, now, _facts(issue))
-        return _held(hands, session, newsletter, issue_id, reason, now) if reason else ""
+        return held_and_told(hands, session, newsletter, issue_id, reason, now) if reason else ""
 
 
 def _hold_and_tell(hands: Hands, newsletter: Newsletter, issue_id: int, reason: str, now: dt.datetime) -> str:
     hands.prepare()
     with hands.database.write() as session:
-        return _held(hands, session, newsletter, issue_id, reason, now)
+        return held_and_told(hands, session, newsletter, issue_id, reason, now)
 
 
-def _held(hands: Hands, session: Session, newsletter: Newsletter, issue_id: int, reason: str, now: dt.datetime) -> str:
+def held_and_told(
+    hands: Hands, session: Session, newsletter: Newsletter, issue_id: int, reason: str, now: dt.datetime
+) -> str:
+    """Hold an issue in the caller's transaction, and leave a letter for the newsroom; says what was done.
+
+    `hands.prepare` was called before the transaction.
+    """
     result = hold(session, issue_id, reason=reason, who=WHO, now=now)
     if isinstance(result, Refused):
         return result.reason

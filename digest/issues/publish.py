@@ -71,7 +71,7 @@ def publish(
             return answer
         examined = examine(session, issue_id, newsletter, renderer, base_url=base_url)
     if not examined.renderings or examined.blocking:
-        return _blocked(examined)
+        return blocked(examined)
     with database.write() as session:
         frozen = _freeze(session, issue_id, examined, allowed, now)
         if frozen is not None:
@@ -116,7 +116,8 @@ def _why_held(issue: Issue) -> str:
     return f" It is held because: {' '.join(issue.hold_reason.splitlines())}" if issue.hold_reason else ""
 
 
-def _blocked(examined: Examined) -> Refused:
+def blocked(examined: Examined) -> Refused:
+    """The refusal where the checks do not let an issue out. Pure."""
     reasons = "; ".join(f"{finding.where}: {finding.why}" for finding in examined.blocking)
     return Refused(f"The checks do not let it go out. {reasons}", examined.blocking)
 

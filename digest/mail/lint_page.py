@@ -17,7 +17,7 @@ LOADING = re.compile(
     "imagesrcset|icon"
 )
 _CONDITIONAL = re.compile(r"\[if[^\]]*\]>(.*?)<!\[endif\]", re.DOTALL | re.IGNORECASE)
-_HIDDEN = re.compile(r"display:none|visibility:hidden|opacity:0(?:\.0*)?(?:;|$)|max-height:0|text-indent:-")
+HIDDEN = re.compile(r"display:none|visibility:hidden|opacity:0(?:\.0*)?(?:;|$)|max-height:0|text-indent:-")
 _SIZE = re.compile(r"font(?:-size)?:")
 _TINY = re.compile(r"font-size:[0-4](?:\.\d+)?(?:px|pt)|font-size:0(?:;|$)")
 
@@ -87,7 +87,7 @@ class Page(HTMLParser):
         line, column = self.getpos()
         around = self._open[-1] if self._open else Element("", {}, 0)
         style = re.sub(r"\s", "", attributes.get("style", "").lower())
-        hidden = around.hidden or "hidden" in attributes or bool(_HIDDEN.search(style))
+        hidden = around.hidden or "hidden" in attributes or bool(HIDDEN.search(style))
         tiny = bool(_TINY.search(style)) if _SIZE.search(style) else around.tiny
         element = Element(tag, attributes, self._lines[line - 1] + column, hidden, tiny)
         self.elements.append(element)

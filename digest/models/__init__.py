@@ -1,6 +1,7 @@
 """Tables of the weekly issue. Importing them here is what makes every one of them known to Alembic."""
 
 from digest.models.arrivals import Arrival, ArrivalState, Bounce
+from digest.models.checks import KeptOverride, Link, MailScore, PostVersion
 from digest.models.deliveries import Delivery, DeliveryState, Lease, Quota, Report, SlowLane
 from digest.models.desk import Beat, DeskSession, LogEntry, User
 from digest.models.issues import RENDERINGS, Approval, Issue, IssueState, Item, Revision
@@ -19,9 +20,13 @@ __all__ = [
     "Issue",
     "IssueState",
     "Item",
+    "KeptOverride",
     "Lease",
+    "Link",
     "LogEntry",
+    "MailScore",
     "Post",
+    "PostVersion",
     "Quota",
     "Report",
     "Revision",

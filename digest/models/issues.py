@@ -110,9 +110,17 @@ class Item(Base):
     summary: Mapped[str] = mapped_column(sa.Text, default="")
     image_alt: Mapped[str] = mapped_column(sa.Text, default="", server_default="")
     """What the editor says is to be seen in the picture; empty while the post's own words stand."""
+    taken_at: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
+    """When this was made of the post, or an editor last compared the two; none: when the issue was opened."""
 
     issue: Mapped[Issue] = relationship(back_populates="items")
     post: Mapped[Post] = relationship()
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether its post has changed at its source since this was made of it, or since somebody compared the two."""
+        edited = self.post.edited_at
+        return edited is not None and edited > (self.taken_at or self.issue.created_at)
 
 
 class Approval(Base):

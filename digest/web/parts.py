@@ -15,7 +15,7 @@ from digest.mail.outbox import LedgerOutbox
 from digest.mail.render import Renderer
 from digest.mail.slices import Enqueue
 from digest.settings import Newsletter, Settings
-from digest.web.desk.checked import Checked
+from digest.web.desk.remembered import Remembered
 from digest.web.throttle import Throttle
 from subscribers.db import Database
 from subscribers.keys import Keys
@@ -49,7 +49,7 @@ class Parts:
     fetch_file: FetchFile | None = None
     """Fetches what a provider's notice is verified by; the guarded client does, if none is given."""
     throttle: Throttle = field(default_factory=Throttle)
-    checked: Checked = field(default_factory=Checked)
+    remembered: Remembered = field(default_factory=Remembered)
     """What the checks have said about issues as they stand."""
 
     @property

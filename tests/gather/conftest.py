@@ -20,6 +20,8 @@ class Faults:
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
         self.requests: list[tuple[str, dict[str, str]]] = []
+        self.methods: list[tuple[str, str]] = []
+        """How each path was asked for: `("HEAD", "/a")`."""
         self.released = threading.Event()
         """Set at the end: whatever hangs may go."""
         faults = self
@@ -31,7 +33,11 @@ class Faults:
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True
 
+            def do_HEAD(self) -> None:
+                self.do_GET()
+
             def do_GET(self) -> None:
+                faults.methods.append((self.command, self.path))
                 faults.requests.append((self.path, {key.lower(): value for key, value in self.headers.items()}))
                 try:
                     faults.answers.get(self.path.partition("?")[0], missing)(self)
@@ -68,7 +74,8 @@ class Faults:
             for name, value in headers.items():
                 handler.send_header(name.replace("_", "-"), value)
             handler.end_headers()
-            handler.wfile.write(body)
+            if handler.command != "HEAD":
+                handler.wfile.write(body)
 
         self.answers[path] = answer
         return self.url + path

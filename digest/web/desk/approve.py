@@ -12,6 +12,7 @@ from digest.issues.outcomes import Done, Refused
 from digest.models import IssueState
 from digest.web.accounts import Role
 from digest.web.desk.change import attempt, back, change, findings_of, refusal
+from digest.web.desk.checked import overrides_in
 from digest.web.desk.issue import PATH
 from digest.web.desk.save import Hand
 from digest.web.door import Door, rule
@@ -30,6 +31,7 @@ def approve_routes(parts: Parts) -> list[HTTPRouteHandler]:
                 hand.session,
                 hand.issue.id,
                 findings=findings,
+                overrides=overrides_in(hand.form),
                 expected_revision=hand.revision,
                 who=hand.who,
                 now=hand.now,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from litestar import Request, Response
@@ -17,10 +18,11 @@ from litestar.enums import MediaType
 from litestar.exceptions import NotFoundException
 from sqlalchemy.orm import Session
 
-from digest.issues.checks import check
+from digest.issues.checks import Examined, examine
 from digest.issues.outcomes import Done, Finding, Refused
 from digest.models import Issue
 from digest.settings import Newsletter
+from digest.web.desk.checked import BECAUSE, panel
 from digest.web.desk.page import desk_page, see
 from digest.web.desk.save import Hand, Saved, save_typed
 from digest.web.desk.show import IssuePage, find_issue, is_open, issue_page
@@ -76,6 +78,8 @@ def attempt(parts: Parts, request: Request[Any, Any, Any], act: Act | None) -> A
         if saved.clashes:
             return Attempt(_clash(saved), kept=False, stale=True)
         result = act(replace(hand, revision=saved.done.revision if seen == stood else seen)) if act else saved.done
+    if act:
+        parts.remembered.forget(issue.id)
     return Attempt(result, kept=True, stale=seen != stood, changed=saved.done.revision != stood)
 
 
@@ -116,10 +120,12 @@ def show_issue(
     newsletter, visitor = declared(parts, request), visitor_of(request)
     with parts.database.read() as session:
         issue = wanted(session, request)
-        findings = _findings(parts, session, issue, newsletter, may_wait=not (done and wants_parts(request)))
+        examined = _examined(parts, session, issue, newsletter, may_wait=not (done and wants_parts(request)))
+        findings = examined.findings if examined else None if is_open(issue) else ()
         page = issue_page(session, issue, newsletter, findings, parts.clock(), form, may_edit=visitor.may_edit)
     context = {
         "page": page,
+        "panel": panel(examined, newsletter, _reasons(request)) if examined else None,
         "refused": refused,
         "kept": form is None,
         "unsaved": written(form) if form and not page.is_open else (),
@@ -149,18 +155,27 @@ def _in_parts(parts: Parts, visitor: Visitor, status: int, context: dict[str, An
     return Response(json.dumps(answer), status_code=status, media_type=MediaType.JSON)
 
 
-def _findings(
+def _examined(
     parts: Parts, session: Session, issue: Issue, newsletter: Newsletter, *, may_wait: bool
-) -> tuple[Finding, ...] | None:
-    """What the checks say; none where that is not known and nobody waits for it: the page then asks once more."""
+) -> Examined | None:
+    """What the checks say; none once the issue is out, and where nobody waits for it: the page then asks once more."""
+    if not is_open(issue):
+        return None
     if may_wait:
-        return parts.checked.of(issue, parts.clock(), lambda: findings_of(parts, session, issue, newsletter))
-    return parts.checked.known(issue, parts.clock()) if is_open(issue) else ()
+        check = partial(examine, session, issue.id, newsletter, parts.renderer, base_url=parts.base_url)
+        return parts.remembered.of(issue, parts.clock(), check)
+    return parts.remembered.known(issue, parts.clock())
+
+
+def examined_of(parts: Parts, session: Session, issue: Issue, newsletter: Newsletter) -> Examined | None:
+    """The issue as it stands with what the checks say about it; none once it is out."""
+    return examine(session, issue.id, newsletter, parts.renderer, base_url=parts.base_url) if is_open(issue) else None
 
 
 def findings_of(parts: Parts, session: Session, issue: Issue, newsletter: Newsletter) -> tuple[Finding, ...]:
     """What the checks say about the issue as it stands; nothing once it is out."""
-    return tuple(check(session, issue.id, newsletter, parts.renderer, parts.base_url)) if is_open(issue) else ()
+    examined = examined_of(parts, session, issue, newsletter)
+    return examined.findings if examined else ()
 
 
 def declared(parts: Parts, request: Request[Any, Any, Any]) -> Newsletter:
@@ -191,3 +206,14 @@ def _saying(tried: Attempt) -> str:
     if isinstance(tried.result, Done) and tried.result.note:
         return "withdrawn-by-change"
     return "saved" if tried.changed else "same"
+
+
+def _reasons(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """The reasons for overrides that were typed and came to nothing, by the keys of their findings."""
+    if request.method != "POST":
+        return {}
+    return {
+        name.removeprefix(BECAUSE): form_of(request).line(name)
+        for name in form_of(request).fields
+        if name.startswith(BECAUSE)
+    }

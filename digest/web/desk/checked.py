@@ -1,57 +1,82 @@
-"""What the checks have said, remembered for the page: rendering an issue for every kind of reader takes its time.
-
-The page is asked for far more often than the issue changes. Nothing is decided by what is remembered here: whoever
-approves an issue has it checked anew.
-"""
+"""The checks as the issue page shows them: what blocks, what to look at, what is fine; and reasons against. Pure."""
 
 from __future__ import annotations
 
-import datetime as dt
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from digest.issues.outcomes import Finding
-from digest.models import Issue
+from digest.issues.checks import Examined
+from digest.issues.codes import CHECKS, Check
+from digest.issues.outcomes import Finding, Override
+from digest.settings import Newsletter
+from digest.web.desk.page import local_time
+from digest.web.form import Form
 
-MOST = 64
-GOOD_FOR = dt.timedelta(minutes=1)
-"""How long what was said holds: whether a link is dead, say, stands in no revision."""
-
-Findings = tuple[Finding, ...]
-
-
-class Checked:
-    """The findings about issues as they stand. Safe to share between threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: OrderedDict[Hashable, tuple[dt.datetime, Findings]] = OrderedDict()
-
-    def known(self, issue: Issue, now: dt.datetime) -> Findings | None:
-        """What is known about an issue as it stands; none where that has to be found out."""
-        with self._lock:
-            at, findings = self._known.get(standing(issue), (None, ()))
-        return findings if at is not None and dt.timedelta(0) <= now - at < GOOD_FOR else None
-
-    def of(self, issue: Issue, now: dt.datetime, check: Callable[[], Findings]) -> Findings:
-        """What is known about an issue as it stands, or what `check` finds out."""
-        known = self.known(issue, now)
-        if known is not None:
-            return known
-        findings = check()
-        with self._lock:
-            self._known[standing(issue)] = (now, findings)
-            self._known.move_to_end(standing(issue))
-            while len(self._known) > MOST:
-                self._known.popitem(last=False)
-        return findings
+BECAUSE = "because-"
+"""Begins the name of the field that takes a reason against a finding; the finding's key ends it."""
 
 
-def standing(issue: Issue) -> Hashable:
-    """All of an issue that the checks look at, as one value: its own revision, and how its posts stand. Pure."""
-    posts = tuple(
-        (item.id, item.included, item.post.fingerprint, item.post.edited_at, item.post.withdrawn_at)
-        for item in issue.items
+@dataclass(frozen=True)
+class Row:
+    """A finding, with what was typed against it."""
+
+    finding: Finding
+    because: str = ""
+    when: str = ""
+    """When it was overridden, on the newsroom's clock."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, as the beginning of a sentence."""
+        return f"{self.finding.where[:1].upper()}{self.finding.where[1:]}"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What `desk/findings.html` uses."""
+
+    blocks: tuple[Row, ...]
+    overridden: tuple[Row, ...]
+    looks: tuple[Row, ...]
+    passed: tuple[Check, ...]
+    checks: int
+    """How many checks there are."""
+    links: int
+    waiting: int
+    """Links that are being asked, or never were."""
+    asked: str
+    """When the links were asked, on the newsroom's clock; empty where they were not."""
+    unasked: tuple[str, ...]
+    """Hosts that are never asked."""
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether something blocks that no reason helps against."""
+        return any(row.finding.is_final for row in self.blocks)
+
+
+def panel(examined: Examined, newsletter: Newsletter, reasons: Mapping[str, str]) -> Panel:
+    """What the checks say; `reasons` are those that were typed and not taken, by the keys of their findings."""
+    rows: dict[str, list[Row]] = {"blocks": [], "overridden": [], "warns": []}
+    for finding in examined.findings:
+        given = finding.overridden
+        when = local_time(given.at, newsletter.timezone) if given else ""
+        rows[finding.level].append(Row(finding, reasons.get(finding.key, ""), when))
+    asked = examined.asked
+    return Panel(
+        blocks=tuple(rows["blocks"]),
+        overridden=tuple(rows["overridden"]),
+        looks=tuple(rows["warns"]),
+        passed=examined.passed,
+        checks=len(CHECKS),
+        links=asked.links,
+        waiting=asked.waiting,
+        asked=local_time(asked.since, newsletter.timezone) if asked.since else "",
+        unasked=asked.unasked,
     )
-    return (issue.id, issue.revision, issue.state, posts)
+
+
+def overrides_in(form: Form) -> tuple[Override, ...]:
+    """The reasons that a publisher has typed against findings."""
+    names = (name for name in form.fields if name.startswith(BECAUSE) and form.line(name))
+    return tuple(Override(name.removeprefix(BECAUSE), form.line(name)) for name in names)

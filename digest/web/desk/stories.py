@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from digest.issues.order import reading_order
 from digest.issues.view import has_picture
-from digest.models import Issue, Item, Post
+from digest.models import Issue, Item
 from digest.settings import Newsletter
 from digest.web.desk.page import local_time
 from digest.web.desk.typed import Field
@@ -104,16 +104,16 @@ def _row(item: Item, newsletter: Newsletter, shown: Mapping[str, Field]) -> Row:
         link=post.link,
         host=(urlsplit(post.link).hostname or post.link).removeprefix("www."),
         published=f"{post.published_at.astimezone(newsletter.timezone):%a %-d %b, %H:%M}",
-        note=_note(post, newsletter),
+        note=_note(item, newsletter),
         first=True,
         last=True,
     )
 
 
-def _note(post: Post, newsletter: Newsletter) -> str:
-    zone = newsletter.timezone
+def _note(item: Item, newsletter: Newsletter) -> str:
+    post, zone = item.post, newsletter.timezone
     if post.withdrawn_at:
         return f"Gone from its site since {local_time(post.withdrawn_at, zone)}."
-    if post.edited_at:
+    if item.is_edited and post.edited_at:
         return f"Edited at its source; seen {local_time(post.edited_at, zone)}. Compare before it goes out."
     return ""
