@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -168,14 +169,17 @@ def test_a_headline_that_readers_have_had_is_to_be_looked_at(house: House) -> No
         {"week": "2026-W48"},
     ],
 )
-def test_what_was_never_sent_or_long_ago_or_to_others_was_not_had(house: House, more: dict[str, object]) -> None:
+def test_what_was_never_sent_or_long_ago_or_to_others_was_not_had(house: House, more: dict[str, Any]) -> None:
     _past(house, LONG, link="https://news.example/had.html", **more)
     house.post("Villagers win access to records of the river", link="https://news.example/had.html")
     assert levels(house, house.draft().issue_id) == []
 
 
 def test_a_story_in_another_script_than_its_language_is_to_be_looked_at(house: House) -> None:
-    words = {"title": "دادگاه فعالیت یک شبکه را متوقف کرد", "summary": "دادگاه در پایتخت رأی داد و شبکه بسته شد."}
+    words: dict[str, Any] = {
+        "title": "دادگاه فعالیت یک شبکه را متوقف کرد",
+        "summary": "دادگاه در پایتخت رأی داد و شبکه بسته شد.",
+    }
     wrong, right = house.post(**words, language="en"), house.post(**words, language="fa", ago=DAY * 2)
     house.change_post(right, title="پلیس خانه یک فعال را گشت")
     issue_id = house.draft().issue_id
