@@ -97,7 +97,7 @@ def _count(findings: tuple[Finding, ...]) -> str:
 
 def _links(examined: Examined) -> str:
     asked = examined.asked
-    said = f"; {asked.waiting} of {asked.links} links have not been asked for (--links does)" if asked.waiting else ""
+    said = f"; {asked.unknown} of {asked.links} links have not been asked for (--links does)" if asked.unknown else ""
     return said + (f"; never asked for: {', '.join(asked.unasked)}" if asked.unasked else "")
 
 

@@ -54,6 +54,16 @@ hostname = "digest.example.org"
 # allow_private = ["intranet.example.org"]
 interval = "1 h"
 
+# What is looked at before an issue goes out, beyond the issue itself.
+# [checks]
+# Links are asked for, politely: those on your sources' own sites, and on the sites named here.
+# links = true
+# links_every = "6 h"
+# link_hosts = ["cpj.org"]
+# "spamc" or "spamassassin", where SpamAssassin is installed: each issue is scored.
+# spam = "off"
+# spam_timeout = 20
+
 # Bounces, complaints, and mail of those who leave (docs/inbound.md).
 # [inbound]
 # domain = "bounces.example.org"

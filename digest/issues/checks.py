@@ -31,7 +31,7 @@ from digest.models import Issue, Item, MailScore
 from digest.settings import Newsletter
 from subscribers.lifecycle import Format
 
-_NOTHING = Asked(0, 0, None, ())
+_NOTHING = Asked(0, 0, 0, None, ())
 
 
 class IssueRenderer(Protocol):
@@ -67,8 +67,8 @@ class Examined:
 
     @property
     def passed(self) -> tuple[Check, ...]:
-        """The checks that found nothing."""
-        codes = {finding.code for finding in self.findings}
+        """The checks that found nothing; that of the links is one only where all were asked."""
+        codes = {finding.code for finding in self.findings} | ({"link-dead"} if self.asked.unknown else set())
         return tuple(check for check in CHECKS if not codes.intersection(check.codes))
 
 
@@ -96,14 +96,14 @@ def examine(
     except BadTemplate as error:
         fix = "Have whoever looks after the templates put it right."
         found.append(Finding("blocks", "template", str(error), fix, "template"))
-        return Examined(issue.revision, {}, _sorted(overrides.applied(found, given)))
+        return Examined(issue.revision, {}, _sorted(overrides.applied(found, given), told))
     found += of_mails(renderings, shown, newsletter, base_url)
     if score := score_of(session, renderings):
         found += of_score(score)
     addresses = links.outward((renderings[kind].html for kind in (ORDINARY, Kind(Format.FULL))), base_url)
     answers = links.answers(session, addresses)
     found += of_links(told, addresses, answers, newsletter)
-    findings = _sorted(overrides.applied(found, given))
+    findings = _sorted(overrides.applied(found, given), told)
     return Examined(issue.revision, renderings, findings, addresses, asked(addresses, answers))
 
 
@@ -124,9 +124,11 @@ def _told(issue: Issue, shown: IssueView, newsletter: Newsletter) -> tuple[Told,
     return tuple(Told(item, story, number) for number, (item, story) in enumerate(pairs, 1))
 
 
-def _sorted(found: Sequence[Finding]) -> tuple[Finding, ...]:
+def _sorted(found: Sequence[Finding], told: Sequence[Told]) -> tuple[Finding, ...]:
+    """Each once: by their levels, and then as one reads, what is of the whole before the stories in their order."""
+    place = {str(one.item.id): one.number for one in told}
     rank = {"blocks": 0, "overridden": 1, "warns": 2}
     once: dict[tuple[str, str], Finding] = {}
     for finding in found:
         once.setdefault((finding.key, finding.where), finding)
-    return tuple(sorted(once.values(), key=lambda finding: rank[finding.level]))
+    return tuple(sorted(once.values(), key=lambda one: (rank[one.level], place.get(one.field.rpartition("-")[2], 0))))

@@ -31,8 +31,10 @@ class Asked:
 
     links: int
     """How many addresses lead away from our own pages."""
+    unknown: int
+    """Those that nobody has asked yet."""
     waiting: int
-    """Those that are to be asked in the next round, or never were."""
+    """Those that are being asked once more."""
     since: dt.datetime | None
     """When the one was asked that was not asked for longest; none where none was."""
     unasked: tuple[str, ...]
@@ -57,9 +59,9 @@ def asked(addresses: Sequence[str], answers: Mapping[str, Answered]) -> Asked:
     """How far the asking has come."""
     known = [answers[one] for one in addresses if one in answers]
     hosts = (urlsplit(one.address).hostname or "" for one in known if one.outcome == "unasked")
-    waiting = len(addresses) - len(known) + sum(one.is_due for one in known)
     since = min((one.checked_at for one in known if one.checked_at and one.outcome != "unasked"), default=None)
-    return Asked(len(addresses), waiting, since, tuple(dict.fromkeys(hosts)))
+    waiting = sum(one.is_due for one in known)
+    return Asked(len(addresses), len(addresses) - len(known), waiting, since, tuple(dict.fromkeys(hosts)))
 
 
 def _answered(one: Answered, where: str, field: str, item_id: int | None, newsletter: Newsletter) -> Iterator[Finding]:

@@ -54,7 +54,7 @@ def test_where_head_is_hung_up_on_the_page_is_asked_for_by_get(faults, fetcher) 
 
 
 def test_an_endless_page_is_not_read(faults, fetcher) -> None:
-    sent = []
+    sent: list[int] = []
 
     def endless(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(405 if handler.command == "HEAD" else 200)

@@ -75,4 +75,4 @@ def test_the_sample_blog_s_issue_has_nothing_against_it_with_every_link_asked(tm
             said = examine(session, issue_id, paper, room.house.renderer, base_url=room.base)
     assert said.findings == ()
     assert said.asked.links > 5
-    assert (said.asked.waiting, said.asked.unasked) == (0, ())
+    assert (said.asked.unknown, said.asked.waiting, said.asked.unasked) == (0, 0, ())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -32,7 +33,7 @@ def findings(house: House, issue_id: int) -> list[Finding]:
     return [one for one in said if one.code.startswith("post-")]
 
 
-def edit(house: House, post_id: int, now: dt.datetime = LATER, **changes: str) -> None:
+def edit(house: House, post_id: int, now: dt.datetime = LATER, **changes: Any) -> None:
     """The source says something else, and it is gathered: by the very code that stores it."""
     with house.database.read() as session:
         identity = session.get_one(Post, post_id).identity

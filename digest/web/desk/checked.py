@@ -42,8 +42,10 @@ class Panel:
     checks: int
     """How many checks there are."""
     links: int
+    unknown: int
+    """Links that nobody has asked yet."""
     waiting: int
-    """Links that are being asked, or never were."""
+    """Links that are being asked once more."""
     asked: str
     """When the links were asked, on the newsroom's clock; empty where they were not."""
     unasked: tuple[str, ...]
@@ -70,6 +72,7 @@ def panel(examined: Examined, newsletter: Newsletter, reasons: Mapping[str, str]
         passed=examined.passed,
         checks=len(CHECKS),
         links=asked.links,
+        unknown=asked.unknown,
         waiting=asked.waiting,
         asked=local_time(asked.since, newsletter.timezone) if asked.since else "",
         unasked=asked.unasked,
