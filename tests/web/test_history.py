@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from dataclasses import replace
 from html import unescape
 
 import pytest
@@ -79,6 +80,17 @@ def test_a_revision_is_shown_beside_what_stands(desk: Browser, parts: Parts):
     assert "1 left out" in now
     assert "Go back to this" in html
     assert "Nothing: it says today what it said then." in text_of(desk.get(f"{HISTORY}/4").text)
+
+
+def test_words_run_the_way_the_newsletter_is_written(parts: Parts):
+    paper = parts.settings.newsletters["watchdog"].model_copy(update={"language": "fa"})
+    persian = replace(parts, settings=parts.settings.model_copy(update={"newsletters": {"watchdog": paper}}))
+    with make_client(persian) as client:
+        desk = Browser(client)
+        desk.log_in()
+        desk.press("save", introduction="صبح بخیر.")
+        for path in (HISTORY, f"{HISTORY}/1"):
+            assert '<p class="words" lang="fa" dir="rtl">' in desk.get(path).text
 
 
 def test_a_past_that_can_no_longer_be_gone_back_to_can_be_looked_at(desk: Browser, parts: Parts):

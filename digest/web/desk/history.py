@@ -77,8 +77,8 @@ def _frame(issue: Any, newsletter: Any) -> dict[str, Any]:
         "path": f"/desk/issues/{issue.name}",
         "title": newsletter.title,
         "date": f"{issue.send_at.astimezone(newsletter.timezone):%A, %-d %B %Y}",
-        "language": newsletter.language,
-        "direction": newsletter.direction,
+        # Not `language`: that is the page's own.
+        "paper": {"language": newsletter.language, "direction": newsletter.direction},
         "revision": issue.revision,
         "can_edit": issue.state in OPEN,
     }
