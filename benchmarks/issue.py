@@ -32,7 +32,7 @@ _THINGS = (
     "two newspapers",
     "a blocked site",
 )
-_SENTENCES = (
+SENTENCES = (
     "Those who brought the matter forward say that they have waited for an answer for more than a year.",
     "The hearing was open to the public, and most of the seats in the small room were taken early in the morning.",
     "An official said that the rules had been followed, and that the documents would be shown when the review ends.",
@@ -71,7 +71,7 @@ def _post(number: int, dice: random.Random, now: dt.datetime) -> Post:
         title=f"{_PEOPLE[number % 5]} {_ACTS[number // 2 % 4]} {_THINGS[number // 8 % 5]}",
         byline="The newsroom",
         published_at=now - dt.timedelta(hours=number + 1),
-        summary=" ".join(dice.sample(_SENTENCES, 1)),
+        summary=" ".join(dice.sample(SENTENCES, 1)),
         image_url=picture,
         image_alt="A room with many chairs" if picture else "",
         fingerprint=f"{number:064x}",

@@ -46,10 +46,12 @@ root.addEventListener("submit", async (event) => {
     if ((await save.now()) && !byId("word").textContent.startsWith("Saved.")) say("Saved.", "good");
   } else if (button.hasAttribute("data-live")) {
     await press(button);
-  } else if (await finished()) {
-    // A step of the whole issue is taken on a page of its own, when all that was typed is saved.
+  } else {
+    // A step of the whole issue is taken by loading the page anew, when all that was typed is saved.
+    await save.now();
+    await save.settled();
     isLeaving = true;
-    form().requestSubmit(button);
+    form().requestSubmit(button.isConnected ? button : root.querySelector(`[formaction="${button.getAttribute("formaction")}"]`));
   }
 });
 
@@ -59,11 +61,6 @@ async function press(button) {
   if (button.id === "add") say("Fetching the story…", "busy");
   const isDone = await save.act(step, extra);
   if (isDone && button.id === "add") byId("link").value = "";
-}
-
-async function finished() {
-  await save.now();
-  return save.isIdle();
 }
 
 root.addEventListener("click", (event) => {

@@ -46,6 +46,11 @@ export function now() {
   return fields.ready().length || tasks.length ? inLine(task(() => change("save", {}, true), true)) : Promise.resolve(true);
 }
 
+// When nothing is on its way any more.
+export async function settled() {
+  while (tasks.length) await tasks.at(-1).done;
+}
+
 // Does what a button would do: `step` is the end of its address, `items/3/out`. Says whether it was done.
 export function act(step, extra = {}) {
   clearTimeout(pause);
