@@ -171,6 +171,9 @@ class Bringing:
         is_shown = entry.is_proven or bool(self._request.evidence)
         public_id, is_stored = secrets.token_bytes(16), is_sealed and is_shown and entry.standing is Standing.READER
         now = self._now
+        # Before the hashes: if the keys change between, a value under the old ones is sealed and indexed anew, and one
+        # under the new ones never is.
+        sealed = self._sealed(address.delivery, public_id) if is_stored else b""
         person = Person(
             line=line,
             cells=() if is_shown else cells,
@@ -181,7 +184,7 @@ class Bringing:
             mailbox_hash=mailbox_hash_of(self._vault, address) if entry.standing is Standing.COMPLAINED else None,
             public_id=public_id,
             address=address.delivery if is_stored else "",
-            sealed=self._sealed(address.delivery, public_id) if is_stored else b"",
+            sealed=sealed,
             asked_at=entry.asked_at or entry.confirmed_at or now,
             confirmed_at=entry.confirmed_at or entry.asked_at or now,
             ended_at=entry.ended_at,

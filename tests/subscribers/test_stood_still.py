@@ -13,12 +13,13 @@ from digest.inbound import arrivals
 from digest.inbound.inbox import Inbox
 from digest.models import Arrival, ArrivalState
 from subscribers.db import Database
+from subscribers.keys import KeysFile, read_keys, write_keys
 from subscribers.models import Subscriber
-from subscribers.rotation import DRAIN, forget, reseal, retire_all
+from subscribers.rotation import DRAIN, begin, forget, reseal, retire_all
 from subscribers.sealed import check_values
 from subscribers.transfer.bringing import Bringing, Request
 from subscribers.transfer.landing import Landing
-from subscribers.vault import SEALS_PER_KEY, StoodStill, Vault, check_standing, key_id_of
+from subscribers.vault import LOOK_EVERY, SEALS_PER_KEY, StoodStill, Vault, check_standing, key_id_of
 from tests.house import NOW, keys
 from tests.inbound.letters import BOUNCES, note
 from tests.inbound.test_inbox import Room
@@ -109,3 +110,19 @@ def test_a_data_key_that_was_retired_only_now_does_not_stand_any_more(room: Room
     retire_all(room.database, NOW)
     with room.database.read() as session, pytest.raises(StoodStill):
         check_standing(session, [value])
+
+
+def test_who_is_imported_while_the_keys_change_is_indexed_by_the_ones_they_are_sealed_with(
+    sqlite_database: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "digest.keys"
+    write_keys(path, keys())
+    ticks = iter(range(10**6))
+    room = Room(sqlite_database)
+    room.house.vault = Vault(sqlite_database, keys(), KeysFile(path), lambda: LOOK_EVERY * next(ticks))
+    room.house.vault.prepare()
+    begin(sqlite_database, path, NOW)
+    bringing(room, tmp_path, 3).bring(tmp_path / "rejected.csv")
+    present = Vault(sqlite_database, read_keys(path))
+    assert reseal(sqlite_database, read_keys(path), lambda: NOW) == []
+    assert list(check_values(sqlite_database, present, None)) == []
