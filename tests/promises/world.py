@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import json
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -25,13 +27,12 @@ from subscribers.db import Database
 from subscribers.guard import Guard
 from subscribers.keys import KeysFile, read_keys, write_keys
 from subscribers.models import FreshLink, Subscriber, Subscription
-from subscribers.roll import address_of
 from subscribers.service import Service
 from subscribers.tokens import button_token, fill_stamp, hash_token, new_token
 from subscribers.transfer.bringing import Bringing, Request
 from subscribers.transfer.leaving import export
 from subscribers.transfer.plan import Fate
-from subscribers.vault import DELIVERY_CONTEXT, Vault
+from subscribers.vault import DELIVERY_CONTEXT, SUBSCRIBER_ADDRESS, Vault
 from tests.house import BASE_URL, House, keys
 from tests.subscribers.house import NEGAH, WATCH, make_app
 
@@ -53,10 +54,9 @@ class World:
         self.house.service = self.service = Service(
             database, self.vault, keys(), LedgerOutbox(self.vault), BASE_URL, PAPERS, LedgerRecords()
         )
-        app = make_app(self.service, lambda: self.now, Guard(database, keys().token, MANY))  # type: ignore[arg-type]
-        self.client: TestClient[Litestar] = TestClient(app, base_url=BASE_URL).__enter__()
         self.seen = 0
         """The newest letter that was looked at."""
+        self._doors = ExitStack()
 
     @property
     def now(self) -> dt.datetime:
@@ -70,8 +70,14 @@ class World:
         self.house.now += by
         self.ticks += by.total_seconds()
 
+    @cached_property
+    def client(self) -> TestClient[Litestar]:
+        """The readers' pages."""
+        app = make_app(self.service, lambda: self.now, Guard(self.database, keys().token, MANY))  # type: ignore[arg-type]
+        return self._doors.enter_context(TestClient(app, base_url=BASE_URL))
+
     def close(self) -> None:
-        self.client.__exit__()
+        self._doors.close()
 
     # What the public sees.
 
@@ -111,9 +117,10 @@ class World:
 
     def addresses(self) -> dict[int, str]:
         """Everybody's address, opened, by their number."""
+        columns = Subscriber.id, Subscriber.address_sealed, Subscriber.public_id
         with self.database.read() as session:
-            numbers = session.scalars(sa.select(Subscriber.id).order_by(Subscriber.id)).all()
-            return {number: address_of(session, self.vault, number) or "" for number in numbers}
+            rows = session.execute(sa.select(*columns)).all()
+        return {number: self.vault.open(sealed, SUBSCRIBER_ADDRESS, row) for number, sealed, row in rows}
 
     def number_of(self, address: str) -> int | None:
         return next((number for number, one in self.addresses().items() if one == address), None)
