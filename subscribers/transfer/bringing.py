@@ -7,7 +7,6 @@ import errno
 import json
 import multiprocessing
 import re
-import secrets
 import signal
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -28,6 +27,7 @@ from subscribers.transfer.header import Reading, open_reading
 from subscribers.transfer.landing import BATCH, Fates, Landing, Person
 from subscribers.transfer.plan import ENDED, Fate, Tally
 from subscribers.transfer.rejects import Rejects
+from subscribers.transfer.runs import Runs
 from subscribers.transfer.sheet import BadSheet, Broken, Sheet, fits, open_sheet
 from subscribers.transfer.systems import Entry, Standing
 from subscribers.vault import SUBSCRIBER_ADDRESS, Keys, Vault
@@ -138,16 +138,24 @@ class Bringing:
 
     def batches(self, sheet: Sheet, reading: Reading, *, is_sealed: bool) -> Generator[Batch]:
         """The rows, understood and sealed, some at a time."""
-        people = self._people(reading, is_sealed=is_sealed)
-        while True:
-            if is_sealed:
-                self._vault.prepare()
-            if not (rows := list(islice(people, BATCH))):
-                return
-            yield Batch(rows, sheet.position, self._passed)
+        people, runs = self._people(reading, is_sealed=is_sealed), Runs()
+        while rows := list(islice(people, BATCH)):
+            others = [one for one in rows if isinstance(one, _Bad) or not one.address]
+            stored = runs.exchange([one for one in rows if isinstance(one, Person) and one.address])
+            yield Batch([*others, *self._sealed(stored)], sheet.position, self._passed)
+        for left in runs.rest():
+            yield Batch(self._sealed(left), sheet.position, self._passed)
+
+    def _sealed(self, people: list[Person]) -> list[Person]:
+        """Seal their addresses, here rather than where they are stored, so that the transaction is short."""
+        if people:
+            self._vault.prepare()
+        for one in people:
+            one.sealed, one.address = self._vault.seal(one.address, SUBSCRIBER_ADDRESS, one.public_id), ""
+        return people
 
     def _people(self, reading: Reading, *, is_sealed: bool) -> Iterator[Person | _Bad]:
-        """The rows as people; each is sealed here, so that the transaction is short. Raises `BadSheet`."""
+        """The rows as people, whose addresses are not sealed yet. Raises `BadSheet`."""
         for count, row in enumerate(reading.rows()):
             if count >= MOST_ROWS:
                 raise BadSheet(f"The file has more than {MOST_ROWS:,} rows; split it. What is in so far stays.")
@@ -170,8 +178,7 @@ class Bringing:
         if entry.standing is None:
             return _Bad(line, "the system's word for where they stand is not one that we know", cells)
         is_shown = entry.is_proven or bool(self._request.evidence)
-        public_id, is_stored = secrets.token_bytes(16), is_sealed and is_shown and entry.standing is Standing.READER
-        now = self._now
+        is_stored, now = is_sealed and is_shown and entry.standing is Standing.READER, self._now
         person = Person(
             line=line,
             cells=() if is_shown else cells,
@@ -179,8 +186,9 @@ class Bringing:
             is_shown=is_shown,
             blind_index=self._vault.blind_index(address.identity),
             suppression_hash=self._vault.suppression_hash(address.identity),
-            public_id=public_id,
-            sealed=self._vault.seal(address.delivery, SUBSCRIBER_ADDRESS, public_id) if is_stored else b"",
+            public_id=b"",
+            address=address.delivery if is_stored else "",
+            sealed=b"",
             asked_at=entry.asked_at or entry.confirmed_at or now,
             confirmed_at=entry.confirmed_at or entry.asked_at or now,
             ended_at=entry.ended_at,
