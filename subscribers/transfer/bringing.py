@@ -142,16 +142,14 @@ class Bringing:
         while rows := list(islice(people, BATCH)):
             others = [one for one in rows if isinstance(one, _Bad) or not one.address]
             stored = runs.exchange([one for one in rows if isinstance(one, Person) and one.address])
-            yield Batch([*others, *self._sealed(stored)], sheet.position, self._passed)
+            yield Batch([*others, *self._seal(stored)], sheet.position, self._passed)
         for left in runs.rest():
-            yield Batch(self._sealed(left), sheet.position, self._passed)
+            yield Batch(self._seal(left), sheet.position, self._passed)
 
-    def _sealed(self, people: list[Person]) -> list[Person]:
+    def _seal(self, people: list[Person]) -> list[Person]:
         """Seal their addresses, here rather than where they are stored, so that the transaction is short."""
-        if people:
-            self._vault.prepare()
         for one in people:
-            one.sealed, one.address = self._vault.seal(one.address, SUBSCRIBER_ADDRESS, one.public_id), ""
+            one.sealed = self._sealed(one.address, one.public_id)
         return people
 
     def _people(self, reading: Reading, *, is_sealed: bool) -> Iterator[Person | _Bad]:
@@ -198,6 +196,11 @@ class Bringing:
         if entry.own:
             _add_choices(person, entry.own, now)
         return person
+
+    def _sealed(self, address: str, public_id: bytes) -> bytes:
+        # Asked for every one of them: no data key is to be that of more people than of whom a thief may learn at once.
+        self._vault.prepare()
+        return self._vault.seal(address, SUBSCRIBER_ADDRESS, public_id)
 
     def _evidence(self, entry: Entry) -> str:
         """What is kept of why they may be mailed (O-50); of our own export, what it says itself."""

@@ -45,7 +45,7 @@ class Person:
     public_id: bytes
     """Empty until they are put in order, which ids are given out in (`runs`)."""
     address: str
-    """As it is mailed, until it is sealed; empty where nothing will be stored."""
+    """As it is mailed, until it is stored sealed; empty where nothing will be stored."""
     sealed: bytes
     """Empty where nothing will be stored."""
     asked_at: dt.datetime
