@@ -6,7 +6,6 @@ import datetime as dt
 import json
 import multiprocessing
 import re
-import secrets
 import signal
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -29,6 +28,7 @@ from subscribers.transfer.header import Reading, open_reading
 from subscribers.transfer.landing import BATCH, Fates, Landing, Person
 from subscribers.transfer.plan import ENDED, Fate, Tally
 from subscribers.transfer.rejects import Rejects
+from subscribers.transfer.runs import Runs
 from subscribers.transfer.sheet import BadSheet, Broken, Sheet, fits, open_sheet
 from subscribers.transfer.systems import Entry, Standing
 from subscribers.vault import SUBSCRIBER_ADDRESS, Keys, StoodStill, Vault
@@ -144,14 +144,22 @@ class Bringing:
 
     def batches(self, sheet: Sheet, reading: Reading, *, is_sealed: bool) -> Generator[Batch]:
         """The rows, understood and sealed, some at a time."""
-        people = self._people(reading, is_sealed=is_sealed)
-        while True:
-            if not (rows := list(islice(people, BATCH))):
-                return
-            yield Batch(rows, sheet.position, self._passed)
+        people, runs = self._people(reading, is_sealed=is_sealed), Runs()
+        while rows := list(islice(people, BATCH)):
+            others = [one for one in rows if isinstance(one, _Bad) or not one.address]
+            stored = runs.exchange([one for one in rows if isinstance(one, Person) and one.address])
+            yield Batch([*others, *self._seal(stored)], sheet.position, self._passed)
+        for left in runs.rest():
+            yield Batch(self._seal(left), sheet.position, self._passed)
+
+    def _seal(self, people: list[Person]) -> list[Person]:
+        """Seal their addresses, here rather than where they are stored, so that the transaction is short."""
+        for one in people:
+            one.sealed = self._sealed(one.address, one.public_id)
+        return people
 
     def _people(self, reading: Reading, *, is_sealed: bool) -> Iterator[Person | _Bad]:
-        """The rows as people; each is sealed here, so that the transaction is short. Raises `BadSheet`."""
+        """The rows as people, whose addresses are not sealed yet. Raises `BadSheet`."""
         for count, row in enumerate(reading.rows()):
             if count >= MOST_ROWS:
                 raise BadSheet(f"The file has more than {MOST_ROWS:,} rows; split it. What is in so far stays.")
@@ -174,11 +182,7 @@ class Bringing:
         if entry.standing is None:
             return _Bad(line, f"{UNKNOWN_WORD}: {entry.unknown or 'none'}", cells)
         is_shown = entry.is_proven or bool(self._request.evidence)
-        public_id, is_stored = secrets.token_bytes(16), is_sealed and is_shown and entry.standing is Standing.READER
-        now = self._now
-        # Before the hashes: if the keys change between, a value under the old ones is sealed and indexed anew, and one
-        # under the new ones never is.
-        sealed = self._sealed(address.delivery, public_id) if is_stored else b""
+        is_stored, now = is_sealed and is_shown and entry.standing is Standing.READER, self._now
         person = Person(
             line=line,
             cells=() if is_shown else cells,
@@ -187,9 +191,9 @@ class Bringing:
             blind_index=self._vault.blind_index(address.identity),
             suppression_hash=self._vault.suppression_hash(address.identity),
             mailbox_hash=mailbox_hash_of(self._vault, address) if entry.standing is Standing.COMPLAINED else None,
-            public_id=public_id,
+            public_id=b"",
             address=address.delivery if is_stored else "",
-            sealed=sealed,
+            sealed=b"",
             asked_at=entry.asked_at or entry.confirmed_at or now,
             confirmed_at=entry.confirmed_at or entry.asked_at or now,
             ended_at=entry.ended_at,

@@ -6,6 +6,7 @@ import datetime as dt
 import hmac
 import json
 import secrets
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
@@ -17,8 +18,11 @@ from subscribers.db import Database
 from subscribers.lifecycle import Format, State
 from subscribers.models import Subscriber, Subscription, Suppression
 from subscribers.transfer import bulk, cells
+from subscribers.transfer import runs as module
 from subscribers.transfer.bringing import Bringing, Request
 from subscribers.transfer.bulk import BulkInsert, Lookup
+from subscribers.transfer.landing import BATCH, Person
+from subscribers.transfer.runs import Runs
 from subscribers.transfer.systems import Entry, Standing
 from subscribers.vault import Keys, Vault
 
@@ -127,3 +131,59 @@ def test_what_all_rows_have_in_common_is_stored_in_each(database: Database) -> N
         one = session.scalars(sa.select(Subscription)).one()
     assert (one.newsletter, one.state, one.method) == ("watch", State.CONFIRMED, "import")
     assert (one.requested_at, one.confirmed_at, one.format, one.is_neutral) == (NOW, None, Format.TEXT, True)
+
+
+def person(line: int, blind_index: bytes) -> Person:
+    return Person(
+        line=line,
+        cells=(),
+        standing=Standing.READER,
+        is_shown=True,
+        blind_index=blind_index,
+        suppression_hash=b"",
+        public_id=b"",
+        address="ann@example.org",
+        sealed=b"",
+        asked_at=NOW,
+        confirmed_at=NOW,
+        ended_at=None,
+        evidence="",
+        language="en",
+    )
+
+
+@given(st.lists(st.integers(0, 70), max_size=40), st.integers(1, 200))
+def test_whatever_comes_in_goes_out_once_and_soon(sizes: list[int], most: int) -> None:
+    runs, line, out = Runs(most), 0, list[Person]()
+    for size in sizes:
+        came = [person(line + n, secrets.token_bytes(1)) for n in range(size)]
+        line += size
+        went = runs.exchange(came)
+        assert len(went) <= size
+        out += went
+        assert line - len(out) <= 2 * most + 3 * max(sizes)
+    for left in runs.rest():
+        assert 0 < len(left) <= BATCH
+        out += left
+    assert sorted(one.line for one in out) == list(range(line))
+    assert len({one.public_id for one in out}) == line
+
+
+def test_a_short_list_is_one_run_in_order() -> None:
+    runs = Runs()
+    assert runs.exchange([person(n, bytes([n * 37 % 256])) for n in range(250)]) == []
+    (left,) = runs.rest()
+    assert [one.blind_index[0] for one in left] == sorted(one.blind_index[0] for one in left)
+    assert [one.public_id for one in left] == sorted(one.public_id for one in left)
+
+
+def test_a_long_list_is_given_out_in_runs_that_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH", 10)
+    runs, out = Runs(80), list[Person]()
+    for batch in range(100):
+        out += runs.exchange([person(10 * batch + n, secrets.token_bytes(8)) for n in range(10)])
+    out += [one for left in runs.rest() for one in left]
+    began = [0, *(n for n in range(1, 1000) if out[n - 1].public_id > out[n].public_id), 1000]
+    lengths = [to - at for at, to in pairwise(began)]
+    assert lengths[:4] == [10, 20, 40, 80]
+    assert lengths[4:-2] == [80] * len(lengths[4:-2])
