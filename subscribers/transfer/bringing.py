@@ -102,6 +102,8 @@ class Bringing:
         self._landing = Landing(database, request.newsletter)
         self._seen: dict[bytes, Fate] = {}
         self._passed = 0
+        self._index_of_nothing = vault.blind_index("")
+        """Tells whether the index key is another by now."""
 
     @property
     def passed_by(self) -> int:
@@ -156,6 +158,13 @@ class Bringing:
         """Seal their addresses, here rather than where they are stored, so that the transaction is short."""
         for one in people:
             one.sealed = self._sealed(one.address, one.public_id)
+        # They have waited since they were hashed. If the keys were rotated meanwhile, what is sealed with the new ones
+        # now is taken for done by the rotation, and never indexed anew.
+        if self._vault.blind_index("") != self._index_of_nothing:
+            for one in people:
+                address = read_address(one.address)
+                assert not isinstance(address, BadAddress)  # noqa: S101 -- it was one when it was read.
+                one.blind_index = self._vault.blind_index(address.identity)
         return people
 
     def _people(self, reading: Reading, *, is_sealed: bool) -> Iterator[Person | _Bad]:

@@ -6,7 +6,9 @@ import datetime as dt
 import hmac
 import json
 import secrets
+from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -17,12 +19,13 @@ from hypothesis import strategies as st
 from subscribers.db import Database
 from subscribers.lifecycle import Format, State
 from subscribers.models import Subscriber, Subscription, Suppression
-from subscribers.transfer import bulk, cells
+from subscribers.transfer import bringing, bulk, cells
 from subscribers.transfer import runs as module
 from subscribers.transfer.bringing import Bringing, Request
 from subscribers.transfer.bulk import BulkInsert, Lookup
 from subscribers.transfer.landing import BATCH, Person
 from subscribers.transfer.runs import Runs
+from subscribers.transfer.sheet import open_sheet
 from subscribers.transfer.systems import Entry, Standing
 from subscribers.vault import Keys, Vault
 
@@ -187,3 +190,24 @@ def test_a_long_list_is_given_out_in_runs_that_grow(monkeypatch: pytest.MonkeyPa
     lengths = [to - at for at, to in pairwise(began)]
     assert lengths[:4] == [10, 20, 40, 80]
     assert lengths[4:-2] == [80] * len(lengths[4:-2])
+
+
+def test_who_waited_while_the_keys_were_rotated_is_indexed_by_the_new_one(
+    database: Database, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault, path = Vault(database, keys), tmp_path / "list.csv"
+    path.write_text("ann@example.org\nBob@Example.org\n")
+    rotated = Vault(database, keys.rotated(NOW))
+
+    class Slow(Runs):
+        def rest(self) -> Iterator[list[Person]]:
+            vault._ring = rotated._ring
+            return super().rest()
+
+    monkeypatch.setattr(bringing, "Runs", Slow)
+    run = Bringing(database, vault, Request(path, "watch", "en", "They asked."), NOW)
+    with open_sheet(path) as sheet:
+        batches = list(run.batches(sheet, run.open(sheet), is_sealed=True))
+    found = {one.blind_index for batch in batches for one in batch.rows if isinstance(one, Person)}
+    assert found == {rotated.blind_index(name) for name in ("ann@example.org", "bob@example.org")}
+    assert vault.blind_index("ann@example.org") != Vault(database, keys).blind_index("ann@example.org")
