@@ -51,7 +51,8 @@ def _answer(site: Site, fields: dict[str, str], network: str) -> Answer:
     chosen, typed = fields.get("newsletter", ""), fields.get("email", "")
     again = partial(site.form, chosen=chosen, typed=typed, prefix=network)
     address = parse_address(typed)
-    if problem := _unusable(site, fields, address):
+    problem = _unusable(site, fields, address)
+    if problem or isinstance(address, BadAddress):
         return again(status=422, problem=problem)
     knock = Knock(network, address.domain, fields.get("altcha", ""), is_ours=_has_stamp(fields))
     match site.guard.judge(knock, site.clock()):
