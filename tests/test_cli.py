@@ -193,6 +193,7 @@ def test_a_thursday_by_hand(desk: Desk) -> None:
 
 
 def test_without_an_issue_it_says_how_one_is_opened(desk: Desk) -> None:
+    desk("subscribers", "never", "nobody@readers.example")  # So that there is a database.
     assert desk("show", code=1) == "watchdog has no issue yet; `digest draft` opens one.\n"
     desk("draft")
     assert "There is no issue watchdog/2020-W01; the newest is" in desk("show", "watchdog/2020-W01", code=1)
@@ -207,6 +208,7 @@ def test_schedule_prints_local_and_utc(desk: Desk) -> None:
     sends = json.loads(desk("schedule", "--json", "--count", "3"))["watchdog"]
     assert len(sends) == 3
     assert "UTC" in desk("schedule")
+    assert not (desk.folder / "digest.db").exists()
 
 
 def test_doctor_finds_a_relay_that_is_not_there(desk: Desk) -> None:

@@ -253,9 +253,7 @@ class Bringing:
             return self._landing.land(people, self._now)
         except StoodStill:
             self._vault.prepare(0)
-        for one in people:
-            if one.sealed:
-                one.sealed = self._sealed(one.address, one.public_id)
+        self._seal([one for one in people if one.sealed])
         return self._landing.land(people, self._now)
 
     def _take(self, person: Person, undecided: dict[bytes, Person], rejects: Rejects | None) -> None:

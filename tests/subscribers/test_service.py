@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from subscribers import fresh
 from subscribers.db import Database
 from subscribers.forms import BadAddress
 from subscribers.lifecycle import Format, State
@@ -169,7 +170,7 @@ class TestJoining:
             service.join("watch", ADDRESS, now + day * DAY)
         told = [letter for letter in outbox.letters if letter.kind == "already-subscribed"]
         assert len(told) == 2
-        assert set(told[0].context) == {"manage_url"}
+        assert set(told[0].context) == {"mine_url", "manage_url"}
         assert states(database) == [("watch", State.CONFIRMED)]
 
     def test_a_manage_link_names_the_subscription_and_cannot_leave(self, service, database, outbox, keys, now) -> None:
@@ -179,6 +180,14 @@ class TestJoining:
         assert read_subscription_token(keys.token, Purpose.MANAGE, token) == only(database).public_id
         assert service.leave(token, now) is Outcome.OLD_LINK
         assert states(database) == [("watch", State.CONFIRMED)]
+
+    def test_who_is_told_so_has_a_fresh_link_for_an_hour(self, service, database, outbox, now) -> None:
+        confirmed(service, outbox, now)
+        service.join("watch", ADDRESS, now)
+        [token] = outbox.tokens("mine_url")
+        with database.read() as session:
+            assert fresh.person_of(session, token, now + fresh.GOOD_FOR - dt.timedelta(seconds=1)) is not None
+            assert fresh.person_of(session, token, now + fresh.GOOD_FOR) is None
 
     def test_an_outbox_that_fails_leaves_no_row_behind(self, database, vault, keys, now) -> None:
         class Broken(Recorder):

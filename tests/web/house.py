@@ -104,13 +104,14 @@ def make_parts(database: Database, keys: Keys, clock: Clock, base_url: str = BAS
     settings = make_settings(base_url)
     vault = Vault(database, keys)
     outbox = LedgerOutbox(vault)
-    pages = Pages([TEMPLATES / "web"], site_title="Watchdog")
+    renderer = Renderer([TEMPLATES / "email"])
+    pages = Pages([TEMPLATES / "web"], site_title="Watchdog", dated=renderer.dated)
     return Parts(
         settings=settings,
         database=database,
         vault=vault,
         keys=keys,
-        renderer=Renderer([TEMPLATES / "email"]),
+        renderer=renderer,
         outbox=outbox,
         pages=pages,
         static=[TEMPLATES / "web" / "static"],
