@@ -16,6 +16,7 @@ from digest.inbound.door import Doorkeeper
 from digest.inbound.inbox import Inbox, Readers
 from digest.inbound.posted import unpacked
 from digest.inbound.reading import Reader
+from digest.issues import search_index
 from digest.issues.plan import Hands
 from digest.mail.dkim_keys import signers
 from digest.mail.outbox import LedgerOutbox
@@ -151,6 +152,7 @@ def build(settings: Settings, clock: Clock = utc_now) -> House:
     keys = read_keys(settings.keys)
     database = Database(settings.database.url)
     migrations.upgrade(database)
+    search_index.follow(database)
     jobs.prepare(database)
     vault = Vault(database, keys, file)
     outbox = LedgerOutbox(vault)

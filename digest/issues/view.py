@@ -16,7 +16,6 @@ from digest.issues.text import one_line, paragraphs
 from digest.mail.render import IssueView, SectionView, StoryView
 from digest.models import Issue, Item, Post
 from digest.settings import Newsletter
-from digest.weeks import Week
 
 # Under these the last two labels of a host are nobody's own: `bbc.co.uk` is a site, `co.uk` is not.
 
@@ -38,7 +37,7 @@ def view(session: Session, issue_id: int, newsletter: Newsletter, base_url: str)
         publisher=newsletter.publisher,
         language=newsletter.language,
         direction=newsletter.direction,
-        date=newsletter.calendar.send_date(Week.parse(issue.week)),
+        date=issue.send_at.astimezone(newsletter.timezone).date(),
         subject=_safe(issue.subject),
         preheader=_safe(issue.preheader),
         introduction=tuple(_safe(paragraph) for paragraph in paragraphs(issue.introduction)),
