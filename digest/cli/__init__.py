@@ -7,13 +7,43 @@ from typing import NoReturn
 
 import sqlalchemy as sa
 
-from digest.cli import dkim, doctor, form, inbound, issues, keys, people, report, roles, sending, setup, transfer
+from digest.cli import (
+    calendar,
+    dkim,
+    doctor,
+    form,
+    inbound,
+    issues,
+    keys,
+    people,
+    report,
+    roles,
+    search,
+    sending,
+    setup,
+    transfer,
+)
 from digest.cli.context import EXPECTED, app
 from digest.cli.printing import plain
 
 __all__ = ["app", "main"]
 
-REGISTERED = (issues, sending, report, people, roles, setup, keys, dkim, doctor, inbound, transfer, form)
+REGISTERED = (
+    issues,
+    sending,
+    report,
+    people,
+    roles,
+    setup,
+    keys,
+    dkim,
+    doctor,
+    inbound,
+    transfer,
+    form,
+    calendar,
+    search,
+)
 
 
 def main() -> None:

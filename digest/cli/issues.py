@@ -1,4 +1,4 @@
-"""Commands about an issue that is being made, from `gather` to `approve`, and the schedule."""
+"""Commands about an issue that is being made, from `gather` to `approve`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ from digest.issues import checks, control, log
 from digest.issues.draft import draft as open_draft
 from digest.issues.edit import items_of
 from digest.issues.outcomes import Finding
-from digest.issues.plan import next_sends
 from digest.mail.kinds import Kind
 from digest.mail.outbox import TEST
 from digest.mail.render import Rendered, of_kind
@@ -264,37 +263,3 @@ def when_it_goes(issue: Issue, newsletter: Newsletter, now: dt.datetime) -> str:
     if now < issue.send_at:
         return f" and goes out on {hour}"
     return f"; its hour was {hour}, so it goes out now, by `digest up` or by `digest send`"
-
-
-@app.command()
-def schedule(
-    newsletter: NewsletterName = None,
-    count: Annotated[int, typer.Option(min=1, max=100, help="How many sends.")] = 5,
-    as_json: Json = False,
-) -> None:
-    """Print the next sends, in the newsletter's own time and in UTC."""
-    built = house()
-    found = {one.slug: next_sends(one, built.clock(), count) for one in newsletters(built, newsletter)}
-    if as_json:
-        print_json({slug: [_send_as_json(one) for one in sends] for slug, sends in found.items()})
-        return
-    for slug, sends in found.items():
-        rows = [
-            (
-                str(one.week),
-                f"{one.local:%a %Y-%m-%d %H:%M %Z}",
-                f"{one.utc:%a %Y-%m-%d %H:%M} UTC",
-                f"after skipping {', '.join(map(str, one.skipped))}" if one.skipped else "",
-            )
-            for one in sends
-        ]
-        print_table(("issue", "local", "UTC", ""), rows, title=slug)
-
-
-def _send_as_json(one: Any) -> dict[str, Any]:
-    return {
-        "week": str(one.week),
-        "local": one.local.isoformat(),
-        "utc": one.utc.isoformat(),
-        "skipped": [str(week) for week in one.skipped],
-    }

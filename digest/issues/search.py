@@ -70,7 +70,7 @@ class Found:
 def search(
     session: Session, text: str, *, newsletter: str | None = None, year: int | None = None, page: int = 1
 ) -> Found:
-    """The places that have all of it, best first, `PAGE` on a page. Any text will do; `year` is that of the ISO week."""
+    """The places that have all of it, best first, `PAGE` on a page. Any text will do; `year` is the ISO week's."""
     terms = terms_of(text)
     page = min(max(page, 1), MOST // PAGE)
     if not terms:

@@ -40,10 +40,8 @@ class Term:
 
 def terms_of(text: str) -> tuple[Term, ...]:
     """What is looked for; empty where the text has no word in it."""
-    found: list[Term] = []
     rest = text[:LONGEST]
-    for match in _QUOTED.finditer(rest):
-        found.append(Term(words(match[1])[:MOST_WORDS], is_beginning=False))
+    found = [Term(words(match[1])[:MOST_WORDS], is_beginning=False) for match in _QUOTED.finditer(rest)]
     for chunk in _QUOTED.sub(" ", rest).split():
         inside = words(chunk)[:MOST_WORDS]
         found.append(Term(inside, is_beginning=bool(inside) and len(inside[-1]) >= SHORTEST_BEGINNING))

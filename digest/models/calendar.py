@@ -19,7 +19,7 @@ class ChangeKind(enum.StrEnum):
 
 
 class CalendarChange(Base):
-    """One week that is skipped, or sent at another moment. What is taken back is removed; the log keeps who did what."""
+    """One week that is skipped or sent at another moment. What is taken back is removed; the log keeps who did what."""
 
     __tablename__ = "calendar_changes"
     __table_args__ = (
@@ -31,7 +31,7 @@ class CalendarChange(Base):
     kind: Mapped[ChangeKind] = mapped_column(sa.Enum(ChangeKind, native_enum=False, length=8))
     day: Mapped[dt.date | None] = mapped_column(sa.Date)
     time: Mapped[dt.time | None] = mapped_column(sa.Time)
-    """The moment it is moved to, on the newsletter's own clock: it stays what the wall says if the zone's rules change."""
+    """The moment it is moved to, on the newsletter's own clock, which holds though the zone's rules change."""
     reason: Mapped[str] = mapped_column(sa.Text)
     who: Mapped[str] = mapped_column(sa.Text)
     at: Mapped[dt.datetime] = mapped_column(UTCDateTime)

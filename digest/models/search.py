@@ -64,8 +64,10 @@ class SearchEntry(Base):
 
 FTS5 = (
     # What is a word has been decided by `digest.folding`: nothing is folded here.
-    "CREATE VIRTUAL TABLE search_words USING fts5(head, body, content='search_entries', content_rowid='id',"
-    """ prefix='2 3', tokenize="unicode61 remove_diacritics 0 categories 'L* N* M* Co'")""",
+    """CREATE VIRTUAL TABLE search_words USING fts5(
+    head, body, content='search_entries', content_rowid='id', prefix='2 3',
+    tokenize="unicode61 remove_diacritics 0 categories 'L* N* M* Co'"
+)""",
     """CREATE TRIGGER search_entries_added AFTER INSERT ON search_entries BEGIN
     INSERT INTO search_words (rowid, head, body) VALUES (new.id, new.head, new.body);
 END""",
@@ -78,8 +80,8 @@ END""",
 END""",
 )
 GIN = ("CREATE INDEX ix_search_entries_words ON search_entries USING gin ((head || body))",)
-# SQLAlchemy knows neither virtual tables nor, on SQLite, indexes over expressions. The migration has the same statements
-# as they were when it was written, and a test compares what both make.
+# SQLAlchemy knows no virtual tables, and on SQLite it would make an index for PostgreSQL too. The migration has these
+# statements as they were when it was written, and a test compares what both make.
 for _dialect, _statements in (("sqlite", FTS5), ("postgresql", GIN)):
     for _statement in _statements:
         sa.event.listen(SearchEntry.__table__, "after_create", sa.DDL(_statement).execute_if(dialect=_dialect))

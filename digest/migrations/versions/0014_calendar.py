@@ -16,8 +16,10 @@ branch_labels = None
 depends_on = None
 
 FTS5 = (
-    "CREATE VIRTUAL TABLE search_words USING fts5(head, body, content='search_entries', content_rowid='id',"
-    """ prefix='2 3', tokenize="unicode61 remove_diacritics 0 categories 'L* N* M* Co'")""",
+    """CREATE VIRTUAL TABLE search_words USING fts5(
+    head, body, content='search_entries', content_rowid='id', prefix='2 3',
+    tokenize="unicode61 remove_diacritics 0 categories 'L* N* M* Co'"
+)""",
     """CREATE TRIGGER search_entries_added AFTER INSERT ON search_entries BEGIN
     INSERT INTO search_words (rowid, head, body) VALUES (new.id, new.head, new.body);
 END""",
