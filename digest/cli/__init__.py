@@ -29,20 +29,8 @@ from digest.cli.printing import plain
 __all__ = ["app", "main"]
 
 REGISTERED = (
-    issues,
-    sending,
-    report,
-    people,
-    roles,
-    setup,
-    keys,
-    dkim,
-    doctor,
-    inbound,
-    transfer,
-    form,
-    calendar,
-    search,
+    *(issues, sending, report, people, roles, setup, keys, dkim),
+    *(doctor, inbound, transfer, form, calendar, search),
 )
 
 

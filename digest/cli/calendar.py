@@ -55,7 +55,7 @@ def skip(week: WeekName, reason: Reason = "") -> None:
     newsletter, which = _week(built, week)
     with built.database.write() as session:
         result = reschedule.skip(session, newsletter, which, reason=reason, who=operator(), now=built.clock())
-    _settle(result, f"There is no {newsletter.slug}/{which}.")
+    _settle(result, f"{newsletter.slug}/{which} is skipped.")
 
 
 @schedule.command()

@@ -26,7 +26,8 @@ def search(
     """Find words in everything that was sent, and in the drafts; best places first."""
     built = house()
     if rebuild:
-        say(f"The index is made anew: {build_anew(built.database)} places.")
+        made = build_anew(built.database)
+        say(f"The index is made anew; it has {made:,} {'entry' if made == 1 else 'entries'}.")
         return
     slug = newsletters(built, newsletter)[0].slug if newsletter else None
     with built.database.read() as session:

@@ -36,14 +36,29 @@ from digest.weeks import REACH, Calendar, Moment, Week
 REASON_LIMIT = 300
 
 
+EFFECTS = {
+    "same": "It stood so already.",
+    "shelved": "Its draft is put aside and comes back with the week; its stories are free for the next issue.",
+    "back": "Its draft is back, on hold until somebody has looked at it.",
+    "disapproved": "Its approval, which was for the old hour, is taken back: please approve it once more.",
+    "window": "What is still published until the new cut-off is offered among its stories.",
+}
+
+
 @dataclass(frozen=True)
 class Rescheduled:
-    """The week stands as asked; `note` says what that did to an issue, a sentence or none."""
+    """The week stands as asked."""
 
     week: Week
     send_at: dt.datetime
     """When it goes out now; of a skipped week, when it would have."""
-    note: str = ""
+    effects: tuple[str, ...] = ()
+    """What that did besides; `EFFECTS` has the sentences."""
+
+    @property
+    def note(self) -> str:
+        """The effects in sentences."""
+        return " ".join(EFFECTS[effect] for effect in self.effects)
 
 
 @dataclass(frozen=True)
@@ -93,19 +108,17 @@ def skip(
         return standing
     send_at = standing.calendar.send_at(week)
     if standing.calendar.is_skipped(week):
-        return Rescheduled(week, send_at, f"{week} was skipped already.")
+        return Rescheduled(week, send_at, ("same",))
     reason = one_line(reason)
     if refused := _unskippable(standing, reason) or _too_long(reason):
         return refused
-    note = ""
     if standing.issue is not None:
         cancelled = control.cancel(session, standing.issue.id, who=who, now=now)
         if isinstance(cancelled, Refused):
             return cancelled
-        note = "Its draft is put aside and comes back with the week; its stories are free for the next issue."
     _store(standing, None, reason, shelved=standing.issue is not None)
     log.append(session, at=now, who=who, action="skip-week", about=standing.name, detail=reason)
-    return Rescheduled(week, send_at, note)
+    return Rescheduled(week, send_at, ("shelved",) if standing.issue else ())
 
 
 def move(
@@ -126,16 +139,16 @@ def move(
     before, after = standing.calendar, standing.with_(to)
     reason = one_line(reason)
     if to == before.sending(week) and not before.is_skipped(week):
-        return Rescheduled(week, before.send_at(week), f"{standing.name} goes out at that moment already.")
+        return Rescheduled(week, before.send_at(week), ("same",))
     if refused := _unmovable(standing, to, after) or _too_long(reason):
         return refused
     if to == after.usual(week):
         return _take_back(standing)
-    note = _set_hour(standing, after)
+    effects = _set_hour(standing, after)
     _store(standing, to, reason, shelved=False)
     said = f"{before.sending(week)} → {to}{f'; {reason}' if reason else ''}"
     log.append(session, at=now, who=who, action="move-week", about=standing.name, detail=said)
-    return Rescheduled(week, after.send_at(week), note)
+    return Rescheduled(week, after.send_at(week), effects)
 
 
 def restore(
@@ -149,7 +162,7 @@ def restore(
     if standing.change is None:
         if after.is_skipped(week):
             return Refused(f"{_by_the_settings(after, week)} Move its sending to another day, or have that changed.")
-        return Rescheduled(week, after.send_at(week), f"Nothing was changed about {standing.name}.")
+        return Rescheduled(week, after.send_at(week), ("same",))
     if after.send_at(week) <= now:
         return Refused(f"The usual hour of {standing.name} has passed; it cannot be put back there.")
     return _take_back(standing)
@@ -217,13 +230,13 @@ def _take_back(standing: _Standing) -> Rescheduled | Refused:
     week, after, change = standing.week, standing.with_(None), standing.change
     if standing.issue is not None and after.is_skipped(week):
         return Refused(f"{_by_the_settings(after, week)} Its draft would be left over: skip the week instead.")
-    note = ""
+    effects: tuple[str, ...] = ()
     if standing.issue is not None and change is not None and change.shelved:
         back = control.bring_back(standing.session, standing.issue.id, who=standing.who, now=standing.now)
         if isinstance(back, Refused):
             return back
-        note = "Its draft is back, on hold."
-    note = _set_hour(standing, after) or note
+        effects = ("back",)
+    effects += _set_hour(standing, after)
     row = standing.session.get(CalendarChange, (standing.newsletter.slug, str(week)))
     if row is not None:
         standing.session.delete(row)
@@ -232,28 +245,28 @@ def _take_back(standing: _Standing) -> Rescheduled | Refused:
         standing.session, at=standing.now, who=standing.who, action="restore-week", about=standing.name, detail=said
     )
     standing.session.flush()
-    return Rescheduled(week, after.send_at(week), note)
+    return Rescheduled(week, after.send_at(week), effects)
 
 
-def _set_hour(standing: _Standing, after: Calendar) -> str:
+def _set_hour(standing: _Standing, after: Calendar) -> tuple[str, ...]:
     """Give the issue its week's hour and the end of its window; says what that did to it."""
     issue = standing.issue
     if issue is None:
-        return ""
+        return ()
     send_at = after.send_at(standing.week)
     # What it was made of stays in it, though the new cut-off be earlier. The next window begins where this one ends.
     end = max(after.cutoff_at(standing.week), min(issue.window_end, standing.now))
     start = min(window_for(standing.session, standing.newsletter, after, standing.week).start, issue.window_start)
     if (issue.send_at, issue.window_start, issue.window_end) == (send_at, start, end):
-        return ""
-    note = "What is still published until the cut-off is offered among its stories." if end > standing.now else ""
+        return ()
+    effects = ("window",) if end > standing.now else ()
     if issue.state is IssueState.APPROVED:
-        note = f"This took back the approval by {issue.approved_by}, which was for another hour. {note}".strip()
+        effects = ("disapproved", *effects)
         control.withdraw(standing.session, issue.id, who=standing.who, now=standing.now)
     issue.send_at, issue.window_start, issue.window_end = send_at, start, end
     # The mail names its date: what is frozen meanwhile from the revision before must not go out.
     issue.revision += 1
-    return note
+    return effects
 
 
 def _store(standing: _Standing, moment: Moment | None, reason: str, *, shelved: bool) -> None:

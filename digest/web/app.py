@@ -9,12 +9,14 @@ from litestar.types import ControllerRouterHandler
 
 from digest.web.archive import archive_routes
 from digest.web.desk.approve import approve_routes
+from digest.web.desk.calendar import calendar_routes
 from digest.web.desk.issue import issue_routes
 from digest.web.desk.issues import list_routes
 from digest.web.desk.login import login_routes
 from digest.web.desk.preview import preview_routes
 from digest.web.desk.proof import proof_routes
 from digest.web.desk.report import report_routes
+from digest.web.desk.search import search_routes
 from digest.web.desk.sending import sending_routes
 from digest.web.door import Door, Doorkeeper, rule
 from digest.web.form import MOST_BYTES
@@ -48,6 +50,8 @@ def create_app(parts: Parts) -> Litestar:
         *preview_routes(parts),
         *proof_routes(parts),
         *report_routes(parts),
+        *calendar_routes(parts),
+        *search_routes(parts),
     ]
     others: list[ControllerRouterHandler] = [
         *archive_routes(parts),

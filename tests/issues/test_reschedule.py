@@ -71,7 +71,7 @@ def rows(house: House) -> list[CalendarChange]:
 
 def test_a_week_is_skipped_with_a_reason_and_taken_back(house: House) -> None:
     answer = done(do(house, skip, W47, reason="The newsroom is\nmoving house.", now=TUESDAY))
-    assert (answer.week, answer.send_at, answer.note) == (W47, SEND, "")
+    assert (answer.week, answer.send_at, answer.effects) == (W47, SEND, ())
     assert calendar(house).is_skipped(W47)
     (row,) = rows(house)
     assert (row.reason, row.who, row.at, row.shelved) == ("The newsroom is moving house.", "Ada", TUESDAY, False)
@@ -97,10 +97,10 @@ def test_a_week_is_moved_and_moved_again_and_taken_back(house: House) -> None:
 
 
 def test_what_is_so_already_is_done_and_not_logged(house: House) -> None:
-    assert "already" in done(do(house, move, W47, at("thu 10:00"), now=TUESDAY)).note
-    assert "Nothing was changed" in done(do(house, restore, W47, now=TUESDAY)).note
+    assert done(do(house, move, W47, at("thu 10:00"), now=TUESDAY)).effects == ("same",)
+    assert done(do(house, restore, W47, now=TUESDAY)).note == "It stood so already."
     done(do(house, skip, W47, reason="a holiday", now=TUESDAY))
-    assert "already" in done(do(house, skip, W47, reason="again", now=TUESDAY)).note
+    assert done(do(house, skip, W47, reason="again", now=TUESDAY)).effects == ("same",)
     assert len(house.log()) == 1
 
 
@@ -133,7 +133,7 @@ def test_a_reason_is_asked_for_and_has_an_end(house: House) -> None:
 def test_what_the_settings_say_stays(house: House) -> None:
     house.newsletter = make_newsletter(skip=["2026-11-19", "2026-11-20"])
     assert "says digest.toml" in why(do(house, restore, W47, now=TUESDAY))
-    assert "already" in done(do(house, skip, W47, reason="too", now=TUESDAY)).note
+    assert done(do(house, skip, W47, reason="too", now=TUESDAY)).effects == ("same",)
     assert "Nothing is sent on 2026-11-20" in why(do(house, move, W47, at("fri 10:00"), now=TUESDAY))
     # On another day the settings have nothing against it.
     done(do(house, move, W47, at("wed 10:00"), now=TUESDAY))
@@ -203,7 +203,7 @@ def test_a_week_moved_to_before_its_old_cut_off_is_drafted_at_once(thursday: Hou
 def test_skipping_puts_the_draft_aside_and_frees_its_stories(thursday: House) -> None:
     made = thursday.draft()
     answer = done(do(thursday, skip, W47, reason="a holiday", now=THURSDAY))
-    assert "put aside" in answer.note
+    assert answer.effects == ("shelved",)
     assert thursday.issue(made.issue_id).state is IssueState.CANCELLED
     assert rows(thursday)[0].shelved
     later = thursday.draft(THURSDAY + 7 * DAY)
@@ -218,7 +218,7 @@ def test_a_draft_comes_back_with_its_week_and_waits_for_a_person(thursday: House
     before = headlines(thursday, made.issue_id)
     done(do(thursday, skip, W47, reason="a holiday", now=THURSDAY))
     answer = done(do(thursday, restore, W47, now=THURSDAY + HOUR))
-    assert "back, on hold" in answer.note
+    assert answer.effects == ("back",)
     issue = thursday.issue(made.issue_id)
     assert (issue.state, issue.subject, issue.approved_by, issue.finished_at) == (
         IssueState.HELD,
@@ -234,7 +234,7 @@ def test_a_draft_comes_back_with_its_week_and_waits_for_a_person(thursday: House
 def test_moving_it_later_opens_its_window_again(thursday: House) -> None:
     made = thursday.draft()
     answer = done(do(thursday, move, W47, at("fri 10:00"), now=THURSDAY))
-    assert "offered" in answer.note
+    assert answer.effects == ("window",)
     issue = thursday.issue(made.issue_id)
     assert (issue.send_at, issue.window_end) == (SEND + DAY, dt.datetime(2026, 11, 20, 5, 0, tzinfo=dt.UTC))
     assert issue.revision == 2
@@ -270,7 +270,7 @@ def test_an_approval_was_for_the_old_hour(thursday: House) -> None:
     with thursday.database.write() as session:
         assert isinstance(control.approve(session, made.issue_id, **BEN), Done)
     answer = done(do(thursday, move, W47, at("thu 12:00"), now=THURSDAY))
-    assert "took back the approval by Ben" in answer.note
+    assert answer.effects == ("disapproved", "window")
     issue = thursday.issue(made.issue_id)
     assert (issue.state, issue.approved_by, issue.approved_at) == (IssueState.DRAFT, None, None)
     assert [entry.action for entry in thursday.log()][-3:] == ["approve", "withdraw", "move-week"]

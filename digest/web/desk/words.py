@@ -33,6 +33,9 @@ DONE: Mapping[str, str] = {
     "cancelled": "Cancelled. No further copy leaves.",
     "tested": "A test copy is on its way to you.",
     "drafted": "Here is the draft.",
+    "week-skipped": "There is no issue that week. The next one reaches back over it.",
+    "week-moved": "Moved. The cut-off has moved along with it.",
+    "week-restored": "The week is as usual again.",
     "looked": "What came in after the draft was opened is now offered among the stories, left out until you put it in.",
 }
 
@@ -57,6 +60,10 @@ ACTIONS: Mapping[str, str] = {
     "slow": "slowed down",
     "test-send": "sent a test copy",
     "offer": "offered newer stories",
+    "skip-week": "skipped the week",
+    "move-week": "moved the sending",
+    "restore-week": "took a change of the calendar back",
+    "bring back": "brought the draft back",
 }
 
 
