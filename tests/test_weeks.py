@@ -282,8 +282,8 @@ def test_all_instants_are_in_utc(given_rhythm: tuple[Calendar, dt.datetime]) -> 
 # ---- weeks that the desk skips or moves
 
 
-def moved(to: str, week: Week = Week(2026, 47), **changes: object) -> Calendar:  # noqa: B008 -- frozen.
-    return replace(calendar(), moves={week: Moment.parse(to, week)}, **changes)
+def moved(to: str, week: Week = Week(2026, 47), skip: frozenset[dt.date] = frozenset()) -> Calendar:  # noqa: B008 -- frozen.
+    return replace(calendar(), moves={week: Moment.parse(to, week)}, skip=skip)
 
 
 def test_a_moved_week_takes_its_cut_off_along() -> None:

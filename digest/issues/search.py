@@ -132,7 +132,7 @@ def _in_postgresql(terms: Sequence[Term], where: Sequence[sa.ColumnElement[bool]
         .limit(MOST + 1)
         .subquery()
     )
-    weights = sa.literal_column("'{0.1, 0.25, 0.5, 1}'::float4[]")
+    weights: sa.ColumnElement[Any] = sa.literal_column("'{0.1, 0.25, 0.5, 1}'::float4[]")
     # Only these are put together and weighed, however many there are.
     both = newest.c.head.op("||")(newest.c.body)
     return sa.select(newest.c.id, (-sa.func.ts_rank(weights, both, query)).label("badness"))

@@ -6,7 +6,7 @@ an FTS5 table over them (`search_words`) follows by triggers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -80,8 +80,9 @@ END""",
 END""",
 )
 GIN = ("CREATE INDEX ix_search_entries_words ON search_entries USING gin ((head || body))",)
+_ddl: Callable[[str], sa.DDL] = sa.DDL
 # SQLAlchemy knows no virtual tables, and on SQLite it would make an index for PostgreSQL too. The migration has these
 # statements as they were when it was written, and a test compares what both make.
 for _dialect, _statements in (("sqlite", FTS5), ("postgresql", GIN)):
     for _statement in _statements:
-        sa.event.listen(SearchEntry.__table__, "after_create", sa.DDL(_statement).execute_if(dialect=_dialect))
+        sa.event.listen(SearchEntry.__table__, "after_create", _ddl(_statement).execute_if(dialect=_dialect))

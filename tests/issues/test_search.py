@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -21,7 +22,7 @@ from digest.models import Issue, IssueState, Item, Post, SearchEntry
 from subscribers.db import Database
 from tests.issues.newsroom import BASE_URL, DAY, MAIN, THURSDAY, TROUBLE, House, make_newsletter, templates
 
-BY = {"who": "Ada", "now": THURSDAY}
+BY: dict[str, Any] = {"who": "Ada", "now": THURSDAY}
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def the_issue(house: House) -> int:
 
 def write(house: House, **texts: str) -> None:
     with house.database.write() as session:
-        assert isinstance(edit.edit_issue(session, the_issue(house), **texts, **BY), Done)  # type: ignore[arg-type]
+        assert isinstance(edit.edit_issue(session, the_issue(house), **(texts | BY)), Done)
 
 
 def add(database: Database, week: str, stories: list[tuple[str, str]], **values: object) -> None:
