@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from digest.issues.archive import public_among
 from digest.issues.search_terms import Passage, Term, for_fts5, for_tsquery, marked, snippet, terms_of
@@ -75,8 +75,7 @@ def search(
     page = min(max(page, 1), MOST // PAGE)
     if not terms:
         return Found((), (), total=0, is_more=False, page=1, pages=0)
-    where = _within(newsletter, year)
-    places = (_in_postgresql if _is_postgresql(session) else _in_sqlite)(terms, where).subquery()
+    places = (_in_postgresql if _is_postgresql(session) else _in_sqlite)(terms, newsletter, year).subquery()
     ranked = (
         sa.select(places.c.id, sa.func.count().over())
         .order_by(places.c.badness, places.c.id.desc())
@@ -103,15 +102,28 @@ def _within(newsletter: str | None, year: int | None) -> list[sa.ColumnElement[b
     if newsletter is not None:
         where.append(SearchEntry.newsletter == newsletter)
     if year is not None:
-        where.append(SearchEntry.week.between(f"{year:04d}-W00", f"{year:04d}-W99"))
+        where.append(_in_year(SearchEntry.week, year))
     return where
 
 
-def _in_sqlite(terms: Sequence[Term], where: Sequence[sa.ColumnElement[bool]]) -> sa.Select[Any]:
+def _in_year(week: sa.ColumnElement[str] | InstrumentedAttribute[str], year: int) -> sa.ColumnElement[bool]:
+    return week.between(f"{year:04d}-W00", f"{year:04d}-W99")
+
+
+def _in_sqlite(terms: Sequence[Term], newsletter: str | None, year: int | None) -> sa.Select[Any]:
     found = sa.table("search_words", sa.column("rowid"))
     table: sa.ColumnElement[str] = sa.literal_column("search_words")
     # A word in the headline counts four times.
     badness = sa.func.bm25(table, sa.literal_column("4.0"), sa.literal_column("1.0")).label("badness")
+    where = _within(newsletter, year)
+    if year is not None:
+        # A year's entries stand together, give or take a few: FTS5 need not walk through all the others.
+        entry = aliased(SearchEntry)
+        first, last = (
+            sa.select(end(entry.id)).where(_in_year(entry.week, year)).scalar_subquery()
+            for end in (sa.func.min, sa.func.max)
+        )
+        where.append(found.c.rowid.between(first, last))
     return (
         sa.select(found.c.rowid.label("id"), badness)
         .join_from(found, SearchEntry, SearchEntry.id == found.c.rowid)
@@ -121,13 +133,13 @@ def _in_sqlite(terms: Sequence[Term], where: Sequence[sa.ColumnElement[bool]]) -
     )
 
 
-def _in_postgresql(terms: Sequence[Term], where: Sequence[sa.ColumnElement[bool]]) -> sa.Select[Any]:
+def _in_postgresql(terms: Sequence[Term], newsletter: str | None, year: int | None) -> sa.Select[Any]:
     query = sa.cast(sa.literal(for_tsquery(terms), sa.Text), sa.dialects.postgresql.TSQUERY)
     # As the index has it.
     matches = sa.literal_column("(head || body)").op("@@")(query)
     newest = (
         sa.select(SearchEntry.id, SearchEntry.head, SearchEntry.body)
-        .where(matches, *where)
+        .where(matches, *_within(newsletter, year))
         .order_by(SearchEntry.id.desc())
         .limit(MOST + 1)
         .subquery()

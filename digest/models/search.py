@@ -54,7 +54,7 @@ class SearchEntry(Base):
     issue_id: Mapped[int] = mapped_column(sa.ForeignKey("issues.id", ondelete="CASCADE"), index=True)
     item_id: Mapped[int | None] = mapped_column(sa.ForeignKey("items.id", ondelete="CASCADE"), unique=True)
     newsletter: Mapped[str] = mapped_column(sa.String(40))
-    week: Mapped[str] = mapped_column(sa.String(8))
+    week: Mapped[str] = mapped_column(sa.String(8), index=True)
     """Both are the issue's, beside the words so that a search within one year need not look them up."""
     head: Mapped[Sequence[str]] = mapped_column(Words("A"), deferred=True)
     """The words of the subject or headline."""

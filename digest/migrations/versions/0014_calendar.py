@@ -73,6 +73,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("item_id", name=op.f("uq_search_entries_item_id")),
     )
     op.create_index(op.f("ix_search_entries_issue_id"), "search_entries", ["issue_id"])
+    op.create_index(op.f("ix_search_entries_week"), "search_entries", ["week"])
     if op.get_bind().dialect.name == "sqlite":
         for statement in FTS5:
             op.execute(sa.text(statement.replace(":", r"\:")))
