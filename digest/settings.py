@@ -20,7 +20,7 @@ from tld import is_tld
 
 from digest.settings_checks import Checks
 from digest.settings_hooks import Hooks
-from digest.weeks import Calendar, Slot, parse_duration
+from digest.weeks import Slot, parse_duration
 from subscribers.budgets import FormRules
 from subscribers.characters import steering
 
@@ -200,6 +200,7 @@ class Newsletter(Section):
     """So long after the hour the newsroom is told that the issue has not left."""
     too_late: Duration = dt.timedelta(hours=12)
     skip: frozenset[dt.date] = frozenset()
+    """Dates on which nothing is sent. What the desk has changed beside it is known to `digest.calendar` alone."""
     image_hosts: tuple[str, ...] = ()
     """Hosts that pictures may come from besides the sources' own sites: a newsroom's picture server (F-40)."""
     max_items: int = Field(default=25, ge=1, le=40)
@@ -235,11 +236,6 @@ class Newsletter(Section):
     def signing_domain(self) -> str:
         """The name that its mail is signed in by us."""
         return (self.dkim and self.dkim.domain) or self.sender.domain
-
-    @property
-    def calendar(self) -> Calendar:
-        """Its weeks, cut-offs and send instants."""
-        return Calendar(self.timezone, self.send, self.cutoff, self.skip)
 
     @property
     def direction(self) -> Literal["ltr", "rtl"]:

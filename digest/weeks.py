@@ -1,20 +1,23 @@
 """When: weeks, cut-offs, windows and send instants, in a newsletter's own time zone. Pure: the time is an argument.
 
-A *slot* ("thu 10:00") is a local wall-clock time. Where the clock jumps over it, the instant is as far after the jump
-as the slot was after its start (02:30 becomes 03:30); where the hour comes twice, the first one counts.
-All instants that leave this module are in UTC.
+A *slot* ("thu 10:00") is a local wall-clock time that comes every week, a *moment* ("2026-12-22 10:00") one that comes
+once. Where the clock jumps over it, the instant is as far after the jump as it was after its start (02:30 becomes
+03:30); where the hour comes twice, the first one counts. All instants that leave this module are in UTC.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+REACH = dt.timedelta(hours=80)
+"""How far one week's sending may be moved, by the local clock: for a Thursday at ten from Monday morning to Sunday
+evening. Less than half a week, so that the weeks always follow each other in their order, whatever is moved."""
 
 
 @dataclass(frozen=True, order=True)
@@ -75,6 +78,38 @@ class Slot:
         return f"{DAYS[self.weekday]} {self.time:%H:%M}"
 
 
+@dataclass(frozen=True, order=True)
+class Moment:
+    """A date and a wall-clock time, written `2026-12-22 10:00`."""
+
+    day: dt.date
+    time: dt.time
+
+    @classmethod
+    def parse(cls, text: str, week: Week) -> Moment:
+        """Read `2026-12-22 10:00`, or `tue 10:00` for that day of the week. Raises `ValueError` for anything else."""
+        match = re.fullmatch(r"\s*([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]+([01]?[0-9]|2[0-3]):([0-5][0-9])\s*", text)
+        try:
+            if match:
+                return cls(dt.date.fromisoformat(match[1]), dt.time(int(match[2]), int(match[3])))
+            slot = Slot.parse(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is not a time; write it like '2026-12-22 10:00' or 'tue 10:00'") from None
+        return cls(week.day(slot.weekday), slot.time)
+
+    def shift(self, by: dt.timedelta) -> Moment:
+        """The moment so much later, by the clock on the wall."""
+        then = dt.datetime.combine(self.day, self.time) + by
+        return Moment(then.date(), then.time())
+
+    def since(self, other: Moment) -> dt.timedelta:
+        """How much later than another one it is, by the clock on the wall."""
+        return dt.datetime.combine(self.day, self.time) - dt.datetime.combine(other.day, other.time)
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.time:%H:%M}"
+
+
 @dataclass(frozen=True)
 class Window:
     """The half-open span `[start, end)` whose posts belong to one issue; both ends in UTC."""
@@ -88,32 +123,62 @@ class Window:
 
 @dataclass(frozen=True)
 class Calendar:
-    """A newsletter's rhythm: its zone, its two slots, and the dates on which nothing is sent."""
+    """A newsletter's rhythm: its zone, its two slots, the dates on which nothing is sent; and single weeks' exceptions.
+
+    The cut-off goes with its sending: it keeps its distance by the clock on the wall.
+    """
 
     zone: ZoneInfo
     send: Slot
     cutoff: Slot
     skip: frozenset[dt.date] = field(default_factory=frozenset)
+    skipped: frozenset[Week] = field(default_factory=frozenset)
+    """Weeks without an issue, whatever their date."""
+    moves: Mapping[Week, Moment] = field(default_factory=dict)
+    """Weeks whose issue goes out at another moment; one further off than `REACH` does not count."""
+
+    def usual(self, week: Week) -> Moment:
+        """The local moment at which the week's issue goes out unless it is moved."""
+        return Moment(week.day(self.send.weekday), self.send.time)
+
+    def usual_at(self, week: Week) -> dt.datetime:
+        """The instant of that moment."""
+        return self._instant(self.usual(week))
+
+    def is_moved(self, week: Week) -> bool:
+        """Whether the week's issue goes out at another moment than usual."""
+        return self.sending(week) != self.usual(week)
+
+    def sending(self, week: Week) -> Moment:
+        """The local moment at which the week's issue goes out."""
+        usual = self.usual(week)
+        moved = self.moves.get(week, usual)
+        # The settings may have changed since it was moved: out of order, windows would overlap.
+        return moved if abs(moved.since(usual)) <= REACH else usual
 
     def send_date(self, week: Week) -> dt.date:
         """The local date on which the week's issue goes out."""
-        return week.day(self.send.weekday)
+        return self.sending(week).day
 
     def send_at(self, week: Week) -> dt.datetime:
         """The instant at which the week's issue goes out."""
-        return self._instant(self.send_date(week), self.send.time)
+        return self._instant(self.sending(week))
 
     def cutoff_at(self, week: Week) -> dt.datetime:
         """The instant at which the week's window ends: the last cut-off slot that is not after the send slot."""
-        back = (self.send.weekday - self.cutoff.weekday) % 7
-        if back == 0 and self.cutoff.time > self.send.time:
-            back = 7
         # A slot that the clock jumps over can move past the send slot; a window never ends after its issue goes out.
-        return min(self._instant(self.send_date(week) - dt.timedelta(days=back), self.cutoff.time), self.send_at(week))
+        return min(self._instant(self.sending(week).shift(-self.lead)), self.send_at(week))
+
+    @property
+    def lead(self) -> dt.timedelta:
+        """From the cut-off to the sending, by the clock on the wall: less than a week."""
+        any_week = Week(2026, 1)
+        before = Moment(any_week.day(self.cutoff.weekday), self.cutoff.time)
+        return self.usual(any_week).since(before) % dt.timedelta(weeks=1)
 
     def is_skipped(self, week: Week) -> bool:
         """Whether the week has no issue."""
-        return self.send_date(week) in self.skip
+        return week in self.skipped or self.send_date(week) in self.skip
 
     def window(self, week: Week) -> Window:
         """The week's window. After skipped weeks it reaches back over them, so that no post is lost."""
@@ -124,7 +189,7 @@ class Calendar:
 
     def drafting(self, now: dt.datetime) -> Week:
         """The latest week, not skipped, whose window has ended: the issue that should stand as a draft now."""
-        week = self._week_around(now).shift(2)
+        week = self._week_around(now).shift(3)
         while self.cutoff_at(week) > now or self.is_skipped(week):
             week = week.shift(-1)
         return week
@@ -147,8 +212,8 @@ class Calendar:
     def _week_around(self, now: dt.datetime) -> Week:
         return Week.of(now.astimezone(self.zone).date())
 
-    def _instant(self, day: dt.date, time: dt.time) -> dt.datetime:
-        return dt.datetime.combine(day, time, tzinfo=self.zone).astimezone(dt.UTC)
+    def _instant(self, moment: Moment) -> dt.datetime:
+        return dt.datetime.combine(moment.day, moment.time, tzinfo=self.zone).astimezone(dt.UTC)
 
 
 def parse_duration(text: str) -> dt.timedelta:

@@ -19,6 +19,7 @@ from digest.inbound.keeping import Unread
 from digest.inbound.mailboxes import Mailboxes
 from digest.inbound.posted import unpacked
 from digest.inbound.reading import Reader
+from digest.issues import search_index
 from digest.issues.plan import Hands
 from digest.issues.watch import Eyes
 from digest.mail import spam
@@ -169,6 +170,7 @@ def build(settings: Settings, clock: Clock = utc_now, *, makes: bool = True) -> 
     if not makes:
         migrations.demand(database)
     migrations.upgrade(database)
+    search_index.follow(database)
     jobs.prepare(database)
     vault = Vault(database, keys, file)
     outbox = LedgerOutbox(vault)

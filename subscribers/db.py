@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,10 @@ class Database:
     def writer(self) -> Connection:
         """A connection for somebody who writes again and again; each `begin()` on it is one transaction. Close it."""
         return self.engine.connect().execution_options(digest_begin="IMMEDIATE")
+
+    def on(self, what: str, act: Callable[..., None]) -> None:
+        """Call `act` at that event of each of this database's sessions (`after_flush`, `before_commit`, …)."""
+        event.listen(self._sessions, what, act)
 
     def close(self) -> None:
         """Give the connections back."""

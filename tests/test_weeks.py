@@ -1,6 +1,7 @@
 """Weeks, windows and send instants: across clock changes, year ends, week 53 and skipped weeks."""
 
 import datetime as dt
+from dataclasses import replace
 from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digest.weeks import Calendar, Slot, Week, Window, parse_duration
+from digest.weeks import REACH, Calendar, Moment, Slot, Week, Window, parse_duration
 
 PRAGUE = ZoneInfo("Europe/Prague")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -276,3 +277,112 @@ def test_all_instants_are_in_utc(given_rhythm: tuple[Calendar, dt.datetime]) -> 
     window = rhythm.window(rhythm.gathering(now))
     instants_given = (window.start, window.end, rhythm.send_at(rhythm.gathering(now)))
     assert all(instant.tzinfo is dt.UTC for instant in instants_given)
+
+
+# ---- weeks that the desk skips or moves
+
+
+def moved(to: str, week: Week = Week(2026, 47), skip: frozenset[dt.date] = frozenset()) -> Calendar:  # noqa: B008 -- frozen.
+    return replace(calendar(), moves={week: Moment.parse(to, week)}, skip=skip)
+
+
+def test_a_moved_week_takes_its_cut_off_along() -> None:
+    rhythm = moved("tue 16:30")
+    assert rhythm.send_at(Week(2026, 47)) == utc("2026-11-17T15:30")
+    assert rhythm.window(Week(2026, 47)) == Window(utc("2026-11-12T05:00"), utc("2026-11-17T11:30"))
+    assert rhythm.window(Week(2026, 48)) == Window(utc("2026-11-17T11:30"), utc("2026-11-26T05:00"))
+    assert (rhythm.is_moved(Week(2026, 47)), rhythm.is_moved(Week(2026, 48))) == (True, False)
+
+
+def test_a_week_moved_into_the_next_one_is_still_before_it() -> None:
+    rhythm = replace(
+        calendar(PRAGUE, "sat 10:00", "sat 06:00"),
+        moves={Week(2026, 47): Moment.parse("2026-11-23 09:00", Week(2026, 47))},
+    )
+    assert rhythm.send_at(Week(2026, 47)) == utc("2026-11-23T08:00")
+    assert rhythm.drafting(utc("2026-11-22T12:00")) == Week(2026, 46)
+    assert rhythm.drafting(utc("2026-11-23T04:00")) == Week(2026, 47)
+    assert list(islice(rhythm.upcoming(utc("2026-11-22T12:00")), 2)) == [Week(2026, 47), Week(2026, 48)]
+
+
+def test_a_move_keeps_its_hour_on_the_wall_across_a_change_of_the_clock() -> None:
+    # Europe goes back to winter time on Sunday, 2026-10-25.
+    rhythm = moved("sun 10:00", Week(2026, 43))
+    assert rhythm.send_at(Week(2026, 43)) == utc("2026-10-25T09:00")
+    assert rhythm.cutoff_at(Week(2026, 43)) == utc("2026-10-25T05:00")
+    # And forward on Sunday, 2026-03-29, where half past two does not come.
+    assert moved("sun 02:30", Week(2026, 13)).send_at(Week(2026, 13)) == utc("2026-03-29T01:30")
+
+
+def test_week_53_can_be_moved_out_of_the_holidays() -> None:
+    rhythm = moved("2026-12-30 10:00", Week(2026, 53))
+    assert rhythm.window(Week(2027, 1)).start == rhythm.window(Week(2026, 53)).end == utc("2026-12-30T05:00")
+
+
+def test_a_move_leaves_a_date_on_which_nothing_is_sent_and_may_not_go_there() -> None:
+    assert not moved("tue 10:00", skip=frozenset({dt.date(2026, 11, 19)})).is_skipped(Week(2026, 47))
+    assert moved("tue 10:00", skip=frozenset({dt.date(2026, 11, 17)})).is_skipped(Week(2026, 47))
+
+
+def test_a_move_from_before_the_settings_changed_counts_for_nothing_where_it_is_too_far() -> None:
+    rhythm = replace(moved("mon 09:00"), send=Slot.parse("sun 10:00"))
+    assert rhythm.sending(Week(2026, 47)) == Moment(dt.date(2026, 11, 22), dt.time(10))
+    assert not rhythm.is_moved(Week(2026, 47))
+
+
+@pytest.mark.parametrize(
+    "text", ["tue 10:00", "Tuesday 10:00", "2026-11-17 10:00", "2026-11-17T10:00", " 2026-11-17  10:00 "]
+)
+def test_moments_are_read_in_both_ways(text: str) -> None:
+    assert Moment.parse(text, Week(2026, 47)) == Moment(dt.date(2026, 11, 17), dt.time(10))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2026-13-01 10:00", "2026-11-31 10:00", "2026-11-17 24:00", "2026-11-17", "10:00"]
+)
+def test_what_is_no_moment_is_named(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a time; write it like"):
+        Moment.parse(text, Week(2026, 47))
+
+
+@st.composite
+def changed_rhythms(draw: st.DrawFn) -> tuple[Calendar, dt.datetime]:
+    """Any calendar with weeks that the desk has skipped and moved, as far as may be and too far, around an instant."""
+    rhythm, now = draw(rhythms())
+    around = Week.of(now.date())
+    minutes = int(REACH / dt.timedelta(minutes=1)) + 600
+    far = st.integers(-minutes, minutes).map(lambda by: dt.timedelta(minutes=by))
+    moves = draw(st.dictionaries(st.integers(-6, 6), far, max_size=10))
+    shifted = {around.shift(by): rhythm.usual(around.shift(by)).shift(far) for by, far in moves.items()}
+    skipped = frozenset(around.shift(by) for by in draw(st.frozensets(st.integers(-6, 6), max_size=6)))
+    # Samoa left out a whole day in 2011, and with it the order of what would have been moved there and back.
+    zone = rhythm.zone if rhythm.zone.key != "Pacific/Apia" else ZoneInfo("Pacific/Auckland")
+    return replace(rhythm, zone=zone, skipped=skipped, moves=shifted), now
+
+
+@given(changed_rhythms())
+def test_the_windows_cover_time_once_whatever_is_skipped_and_moved(given_rhythm: tuple[Calendar, dt.datetime]) -> None:
+    rhythm, now = given_rhythm
+    start = Week.of(now.date())
+    weeks = [week for by in range(-9, 10) if not rhythm.is_skipped(week := start.shift(by))]
+    windows = [rhythm.window(week) for week in weeks]
+    assert all(window.start < window.end for window in windows)
+    assert all(before.end == after.start for before, after in pairwise(windows))
+    assert sum(now in window for window in windows) == 1
+    sends = [rhythm.send_at(week) for week in weeks]
+    assert sends == sorted(set(sends))
+    assert all(window.end <= at for window, at in zip(windows, sends, strict=True))
+
+
+@given(changed_rhythms())
+def test_what_is_drafted_gathered_and_sent_next_follows_the_changes(given_rhythm: tuple[Calendar, dt.datetime]) -> None:
+    rhythm, now = given_rhythm
+    gathering, drafting = rhythm.gathering(now), rhythm.drafting(now)
+    assert now in rhythm.window(gathering)
+    assert rhythm.window(drafting).end == rhythm.window(gathering).start
+    coming = list(islice(rhythm.upcoming(now), 4))
+    sends = [rhythm.send_at(week) for week in coming]
+    assert now < sends[0]
+    assert sends == sorted(sends)
+    earlier = [coming[0].shift(-by) for by in range(1, 9)]
+    assert all(rhythm.is_skipped(week) or rhythm.send_at(week) <= now for week in earlier)

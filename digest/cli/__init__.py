@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from digest.cli import (
     audit,
+    calendar,
     checks,
     dkim,
     doctor,
@@ -19,6 +20,7 @@ from digest.cli import (
     people,
     report,
     roles,
+    search,
     sending,
     setup,
     transfer,
@@ -28,7 +30,10 @@ from digest.cli.printing import plain
 
 __all__ = ["app", "main"]
 
-REGISTERED = (issues, checks, sending, report, people, roles, setup, keys, dkim, doctor, inbound, transfer, form, audit)
+REGISTERED = (
+    *(issues, checks, sending, report, people, roles, setup, keys, dkim),
+    *(doctor, inbound, transfer, form, calendar, search, audit),
+)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Commands about an issue that is being made, from `gather` to `approve`, and the schedule."""
+"""Commands about an issue that is being made, from `gather` to `approve`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from digest.cli.context import (
     newsletters,
     operator,
     parse_week,
-    settings,
     settle,
     writing,
 )
@@ -36,7 +35,6 @@ from digest.issues.add import add_post, find_link
 from digest.issues.draft import draft as open_draft
 from digest.issues.edit import items_of
 from digest.issues.outcomes import Done, Finding, Override, Refused
-from digest.issues.plan import next_sends
 from digest.issues.seen import rendered_now, source, without_readers
 from digest.issues.sheet import sheet, tiles
 from digest.mail.kinds import Kind
@@ -45,7 +43,7 @@ from digest.mail.render import BadTemplate, Rendered
 from digest.models import Issue, IssueState, Item, User
 from digest.settings import Newsletter
 from digest.web.accounts import clean_name
-from digest.wiring import House, utc_now
+from digest.wiring import House
 from subscribers.lifecycle import Format
 
 FormatName = Annotated[Format, typer.Option("--format", help="The kind of reader: how much of the stories they want.")]
@@ -338,37 +336,3 @@ def when_it_goes(issue: Issue, newsletter: Newsletter, now: dt.datetime) -> str:
     if now < issue.send_at:
         return f" and goes out on {hour}"
     return f"; its hour was {hour}, so it goes out now, by `digest up` or by `digest send`"
-
-
-@app.command()
-def schedule(
-    newsletter: NewsletterName = None,
-    count: Annotated[int, typer.Option(min=1, max=100, help="How many sends.")] = 5,
-    as_json: Json = False,
-) -> None:
-    """Print the next sends, in the newsletter's own time and in UTC."""
-    # The calendar alone says it: no database is asked.
-    found = {one.slug: next_sends(one, utc_now(), count) for one in newsletters(settings(), newsletter)}
-    if as_json:
-        print_json({slug: [_send_as_json(one) for one in sends] for slug, sends in found.items()})
-        return
-    for slug, sends in found.items():
-        rows = [
-            (
-                str(one.week),
-                f"{one.local:%a %Y-%m-%d %H:%M %Z}",
-                f"{one.utc:%a %Y-%m-%d %H:%M} UTC",
-                f"after skipping {', '.join(map(str, one.skipped))}" if one.skipped else "",
-            )
-            for one in sends
-        ]
-        print_table(("issue", "local", "UTC", ""), rows, title=slug)
-
-
-def _send_as_json(one: Any) -> dict[str, Any]:
-    return {
-        "week": str(one.week),
-        "local": one.local.isoformat(),
-        "utc": one.utc.isoformat(),
-        "skipped": [str(week) for week in one.skipped],
-    }

@@ -94,7 +94,7 @@ unapproved = "hold"
 # overdue = "30 min"
 # After so long it is not sent by itself any more.
 too_late = "12 h"
-# Thursdays without an issue; the next one reaches back over them.
+# Thursdays without an issue; the next one reaches back over them. The desk can skip and move single weeks, too.
 # skip = [2026-12-24, 2026-12-31]
 
 # Who signs by DKIM: the relay, or, with this section and `digest dkim make`, we.

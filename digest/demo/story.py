@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from digest.calendar import united
 from digest.configuration import parse
 from digest.demo.catcher import Catcher
 from digest.issues import checks, control
@@ -103,7 +104,7 @@ def _set(stack: contextlib.ExitStack, folder: Path, door: socket.socket, say: Sa
     catcher = stack.enter_context(Catcher())
     write_keys(folder / "digest.keys", make_keys())
     # The posts have to fall into the window that has just ended, and that depends on the calendar alone.
-    calendar = _settings(folder, "http://127.0.0.1/", "http://127.0.0.1/", 0, 25).newsletters["watchdog"].calendar
+    calendar = united(_settings(folder, "http://127.0.0.1/", "http://127.0.0.1/", 0, 25).newsletters["watchdog"])
     window = calendar.window(calendar.drafting(now))
     blog = stack.enter_context(SampleBlog(now=window.end, since=window.start))
     settings = _settings(folder, blog.feed, blog.trouble_feed, door.getsockname()[1], catcher.smtp_port)

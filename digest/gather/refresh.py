@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from digest.calendar import calendar_of
 from digest.gather import store
 from digest.gather.answers import Failed, Fetched, NotModified
 from digest.gather.article import read_article
@@ -110,7 +111,8 @@ class _Run:
         self._database, self._newsletter, self._fetcher, self._now = database, newsletter, fetcher, now
         self._budget = ARTICLES
         self._troubles: list[str] = []
-        calendar = newsletter.calendar
+        with database.read() as session:
+            calendar = calendar_of(session, newsletter)
         self._since = calendar.window(calendar.drafting(now)).start
         """Older posts are no part of an issue any more: their pages are not fetched."""
 

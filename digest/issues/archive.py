@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import html
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -68,6 +69,11 @@ def one(session: Session, newsletter: str, week: str, home_url: str = "/") -> En
 def feed(session: Session, newsletter: str | None = None, limit: int = 20, home_url: str = "/") -> tuple[Entry, ...]:
     """The newest issues with their texts, for the Atom feed."""
     return tuple(_entry(issue, home_url) for issue in session.scalars(_with_texts(_newest(newsletter, limit))))
+
+
+def public_among(session: Session, issue_ids: Collection[int]) -> set[int]:
+    """Which of some issues everybody can read."""
+    return set(session.scalars(_public(None).where(Issue.id.in_(issue_ids)).with_only_columns(Issue.id)))
 
 
 def public_html(issue: Issue, home_url: str = "/") -> str:

@@ -37,6 +37,8 @@ class Step(enum.StrEnum):
     """The last delivery is settled: the sending room's step."""
     REOPEN = "reopen"
     """Copies whose outcome is unknown are sent again: `resolve`."""
+    BRING_BACK = "bring back"
+    """The skip that had put the draft aside is taken back: `reschedule`."""
 
 
 STEPS: dict[tuple[IssueState, Step], IssueState] = {
@@ -60,8 +62,10 @@ STEPS: dict[tuple[IssueState, Step], IssueState] = {
     (IssueState.SENT, Step.REOPEN): IssueState.SENDING,
     (IssueState.PAUSED, Step.REOPEN): IssueState.SENDING,
     (IssueState.SENDING, Step.REOPEN): IssueState.SENDING,
+    # Only with its week, and only if no copy was ever made: to an editor who cancels, cancelled is final.
+    (IssueState.CANCELLED, Step.BRING_BACK): IssueState.HELD,
 }
-NOT_ASKED_FOR = frozenset({Step.FREEZE, Step.FINISH, Step.REOPEN})
+NOT_ASKED_FOR = frozenset({Step.FREEZE, Step.FINISH, Step.REOPEN, Step.BRING_BACK})
 """Steps that come of something else and have no button of their own."""
 
 STANDING = {
@@ -77,6 +81,7 @@ WAITING = frozenset({IssueState.DRAFT, IssueState.HELD})
 """The states in which an issue waits for approval."""
 AFTER_A_PAUSE = dt.timedelta(days=1)
 _CANCELLED = "the issue was cancelled before this copy left"
+_BROUGHT_BACK = "Its week was skipped and is back: look the issue over before it goes out."
 
 
 def approve(
@@ -206,6 +211,19 @@ def reopen(session: Session, issue_id: int, *, detail: str, who: str, now: dt.da
     issue.hold_reason, issue.finished_at = "", None
     wake(session)
     return _take(session, issue, Step.REOPEN, who=who, now=now, detail=detail)
+
+
+def bring_back(session: Session, issue_id: int, *, who: str, now: dt.datetime) -> Done | Refused:
+    """A draft that was put aside with its week stands again, on hold until a person has looked at it."""
+    issue = _ready(session, issue_id, Step.BRING_BACK)
+    if isinstance(issue, Refused):
+        return issue
+    if issue.frozen_at is not None:
+        return Refused(f"{issue.name} was stopped while it went out; it cannot be brought back.")
+    before = issue.hold_reason.splitlines()
+    issue.hold_reason = "\n".join(dict.fromkeys([_BROUGHT_BACK, *before]))
+    issue.approved_at = issue.approved_by = issue.finished_at = None
+    return _take(session, issue, Step.BRING_BACK, who=who, now=now)
 
 
 def locked(session: Session, issue_id: int) -> Issue | Refused:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from digest.calendar import calendar_of, lock
 from digest.issues import log, record
 from digest.issues.control import locked
 from digest.issues.edit import OPEN, items_of
@@ -17,7 +18,7 @@ from digest.issues.outcomes import Refused
 from digest.issues.select import Candidate, Pick, pick, preheader, select, subject
 from digest.models import Issue, IssueState, Item, Post
 from digest.settings import Newsletter
-from digest.weeks import Week, Window
+from digest.weeks import Calendar, Week, Window
 from subscribers.db import Database
 
 WHO = "planner"
@@ -60,9 +61,11 @@ def draft(
     An issue that stands is returned as it is: an editor's work is never touched. Only one that the draft itself holds,
     for want of news, is drafted anew. Two calls at once open one (S-15).
     """
-    week = week or newsletter.calendar.drafting(now)
+    with database.read() as session:
+        week = week or calendar_of(session, newsletter).drafting(now)
     try:
         with database.write() as session:
+            lock(session, newsletter)
             standing = _find(session, newsletter, week)
             if standing is not None:
                 redraft(session, standing.id, newsletter, now, who)
@@ -133,9 +136,8 @@ def _drafted(session: Session, issue: Issue, *, created: bool) -> Drafted:
 
 
 def _open(session: Session, newsletter: Newsletter, week: Week, now: dt.datetime, who: str) -> Issue:
-    calendar = newsletter.calendar
-    before = _issue_before(session, newsletter, week)
-    window = _reaching(calendar.window(week), before)
+    calendar = calendar_of(session, newsletter)
+    window = window_for(session, newsletter, calendar, week)
     issue = Issue(
         newsletter=newsletter.slug,
         week=str(week),
@@ -150,6 +152,11 @@ def _open(session: Session, newsletter: Newsletter, week: Week, now: dt.datetime
     picks = _fill(session, issue, newsletter, week, now)
     _say(session, issue, picks, who, now)
     return issue
+
+
+def window_for(session: Session, newsletter: Newsletter, calendar: Calendar, week: Week) -> Window:
+    """The window whose posts a week's issue is made of: the calendar's, from where the issue before it really ended."""
+    return _reaching(calendar.window(week), _issue_before(session, newsletter, week))
 
 
 def _fill(session: Session, issue: Issue, newsletter: Newsletter, week: Week, now: dt.datetime) -> tuple[Pick, ...]:
@@ -257,8 +264,11 @@ def _hold_if_doubtful(session: Session, issue: Issue, newsletter: Newsletter, we
     included = sa.select(Item.id).where(Item.issue_id == issue.id, Item.included)
     if not session.scalar(sa.select(included.exists())):
         reasons.insert(0, "No post was published in this week's window.")
-    if newsletter.calendar.is_skipped(week):
-        reasons.insert(0, f"{newsletter.calendar.send_date(week)} is a day on which nothing is sent.")
+    calendar = calendar_of(session, newsletter)
+    if week in calendar.skipped:
+        reasons.insert(0, f"{week} is skipped, says the calendar.")
+    elif calendar.is_skipped(week):
+        reasons.insert(0, f"{calendar.send_date(week)} is a day on which nothing is sent.")
     if reasons:
         issue.state, issue.hold_reason, issue.is_doubtful = IssueState.HELD, "\n".join(reasons), True
 

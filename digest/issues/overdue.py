@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from digest.calendar import calendar_of
 from digest.models import Beat, Delivery, DeliveryState, Issue, IssueState, LogEntry
 from digest.settings import Newsletter
 from subscribers.db import Database
@@ -56,7 +57,7 @@ class Overdue:
 
 def overdue(session: Session, newsletter: Newsletter, now: dt.datetime) -> Overdue | None:
     """The newsletter's issue that should have left by now; none where all is well or nothing is due."""
-    calendar = newsletter.calendar
+    calendar = calendar_of(session, newsletter)
     week = calendar.drafting(now)
     mine = Issue.newsletter == newsletter.slug
     issue = session.scalar(sa.select(Issue).where(mine, Issue.week == str(week)))

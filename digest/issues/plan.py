@@ -14,6 +14,7 @@ from itertools import islice
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from digest.calendar import calendar_of
 from digest.issues import alarm, log
 from digest.issues import overdue as dead_man
 from digest.issues.checks import IssueRenderer
@@ -26,7 +27,7 @@ from digest.issues.telling import Reminders, tell_all
 from digest.mail.slices import Enqueue
 from digest.models import Issue, IssueState, SourceState
 from digest.settings import Newsletter
-from digest.weeks import Week
+from digest.weeks import Calendar, Week
 from subscribers.db import Database
 
 WHO = "planner"
@@ -102,6 +103,7 @@ class IssueFacts:
 class PlanState:
     """A newsletter at one moment."""
 
+    calendar: Calendar
     open: tuple[IssueFacts, ...] = ()
     """The issues that can still be edited."""
     weeks: frozenset[str] = frozenset()
@@ -123,7 +125,7 @@ def plan(
     """
     week = _week_to_draft(newsletter, now, state)
     since = state.gathered_at
-    cutoff = newsletter.calendar.cutoff_at(week) if week else None
+    cutoff = state.calendar.cutoff_at(week) if week else None
     # A draft is made from what was read after the cut-off, else the window's last hour would be missing.
     gather = since is None or now - since >= interval or (cutoff is not None and since < cutoff)
     return (
@@ -174,8 +176,8 @@ def _mark(newsletter: Newsletter, now: dt.datetime, issue: IssueFacts) -> dt.dat
 
 
 def _week_to_draft(newsletter: Newsletter, now: dt.datetime, state: PlanState) -> Week | None:
-    week = newsletter.calendar.drafting(now)
-    worth_it = now <= newsletter.calendar.send_at(week) + newsletter.too_late
+    week = state.calendar.drafting(now)
+    worth_it = now <= state.calendar.send_at(week) + newsletter.too_late
     return week if worth_it and str(week) not in state.weeks else None
 
 
@@ -188,11 +190,12 @@ class NextSend:
     """In the newsletter's zone."""
     utc: dt.datetime
     skipped: tuple[Week, ...]
+    usual: dt.datetime | None
+    """When it would go out, in the newsletter's zone, had it not been moved; none where it was not."""
 
 
-def next_sends(newsletter: Newsletter, now: dt.datetime, count: int) -> tuple[NextSend, ...]:
+def next_sends(calendar: Calendar, now: dt.datetime, count: int) -> tuple[NextSend, ...]:
     """The next sends, soonest first, for `digest schedule`. Pure."""
-    calendar = newsletter.calendar
     found = []
     for week in islice(calendar.upcoming(now), count):
         skipped = []
@@ -201,7 +204,8 @@ def next_sends(newsletter: Newsletter, now: dt.datetime, count: int) -> tuple[Ne
             skipped.append(before)
             before = before.shift(-1)
         utc = calendar.send_at(week)
-        found.append(NextSend(week, utc.astimezone(newsletter.timezone), utc, tuple(reversed(skipped))))
+        usual = calendar.usual_at(week).astimezone(calendar.zone) if calendar.is_moved(week) else None
+        found.append(NextSend(week, utc.astimezone(calendar.zone), utc, tuple(reversed(skipped)), usual))
     return tuple(found)
 
 
@@ -246,8 +250,14 @@ def snapshot(session: Session, newsletter: Newsletter, now: dt.datetime) -> Plan
     all_checked = len(checked) == len(set(urls))
     gathered_at = min(checked) if all_checked else None
     late = dead_man.overdue(session, newsletter, now)
-    untold = late if late and not dead_man.is_told(session, late.name) else None
-    return PlanState(tuple(map(_facts, standing)), weeks, gathered_at, alarm.stopped(session, newsletter.slug), untold)
+    return PlanState(
+        calendar_of(session, newsletter),
+        tuple(map(_facts, standing)),
+        weeks,
+        gathered_at,
+        alarm.stopped(session, newsletter.slug),
+        late if late and not dead_man.is_told(session, late.name) else None,
+    )
 
 
 URGENT: tuple[type, ...] = (Alarm, HoldTooLate, Publish, Remind, Overdue)

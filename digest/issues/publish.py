@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from digest.calendar import calendar_of
 from digest.issues import log
 from digest.issues.checks import Examined, IssueRenderer, examine
 from digest.issues.control import STANDING, STEPS, Step
@@ -23,7 +24,7 @@ from digest.mail.render import Rendered
 from digest.mail.slices import Enqueue, slices_of
 from digest.models import Delivery, DeliveryState, Issue, IssueState
 from digest.settings import Newsletter
-from digest.weeks import Week
+from digest.weeks import Calendar, Week
 from subscribers.db import Database
 from subscribers.roll import audience
 
@@ -82,10 +83,10 @@ def publish(
         return _lost(session, issue_id, allowed, newsletter)
 
 
-def give_up_at(newsletter: Newsletter, week: Week, now: dt.datetime) -> dt.datetime:
+def give_up_at(calendar: Calendar, week: Week, now: dt.datetime) -> dt.datetime:
     """When a copy is no longer worth sending: after 72 hours, or when the next issue goes out. Pure."""
-    following = next(one for one in newsletter.calendar.upcoming(now) if one > week)
-    return max(now + AT_LEAST, min(now + GIVE_UP_AFTER, newsletter.calendar.send_at(following)))
+    following = next(one for one in calendar.upcoming(now) if one > week)
+    return max(now + AT_LEAST, min(now + GIVE_UP_AFTER, calendar.send_at(following)))
 
 
 def _allowed(newsletter: Newsletter, *, unapproved: bool) -> frozenset[IssueState]:
@@ -173,7 +174,9 @@ def _deliveries(session: Session, issue: Issue, newsletter: Newsletter, now: dt.
         "attempts": sa.literal(0),
         "due_at": sa.literal(now, table.c.due_at.type),
         "created_at": sa.literal(now, table.c.created_at.type),
-        "give_up_at": sa.literal(give_up_at(newsletter, Week.parse(issue.week), now), table.c.give_up_at.type),
+        "give_up_at": sa.literal(
+            give_up_at(calendar_of(session, newsletter), Week.parse(issue.week), now), table.c.give_up_at.type
+        ),
     }
     rows = sa.insert(Delivery).from_select(list(row), sa.select(*row.values()).select_from(chosen))
     session.execute(rows)

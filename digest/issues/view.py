@@ -16,7 +16,6 @@ from digest.issues.text import one_line, paragraphs
 from digest.mail.render import IssueView, SectionView, StoryView
 from digest.models import Issue, Item, Post
 from digest.settings import Newsletter
-from digest.weeks import Week
 
 
 def view(session: Session, issue_id: int, newsletter: Newsletter, base_url: str) -> IssueView:
@@ -36,7 +35,7 @@ def view(session: Session, issue_id: int, newsletter: Newsletter, base_url: str)
         publisher=newsletter.publisher,
         language=newsletter.language,
         direction=newsletter.direction,
-        date=newsletter.calendar.send_date(Week.parse(issue.week)),
+        date=issue.send_at.astimezone(newsletter.timezone).date(),
         subject=_safe(issue.subject),
         preheader=_safe(issue.preheader),
         introduction=tuple(_safe_lines(part) for part in paragraphs(issue.introduction)),

@@ -1,10 +1,12 @@
 """Tables of the weekly issue. Importing them here is what makes every one of them known to Alembic."""
 
 from digest.models.arrivals import Arrival, ArrivalState, Bounce
+from digest.models.calendar import CalendarChange, ChangeKind
 from digest.models.checks import KeptOverride, Link, MailScore, PostVersion
 from digest.models.deliveries import Delivery, DeliveryState, Lease, Quota, Report, SlowLane
 from digest.models.desk import Beat, DeskSession, LogEntry, User
 from digest.models.issues import RENDERINGS, Approval, Issue, IssueState, Item, Revision
+from digest.models.search import SearchEntry
 from digest.models.sources import Post, SourceState
 
 __all__ = [
@@ -14,6 +16,8 @@ __all__ = [
     "ArrivalState",
     "Beat",
     "Bounce",
+    "CalendarChange",
+    "ChangeKind",
     "Delivery",
     "DeliveryState",
     "DeskSession",
@@ -30,6 +34,7 @@ __all__ = [
     "Quota",
     "Report",
     "Revision",
+    "SearchEntry",
     "SlowLane",
     "SourceState",
     "User",

@@ -10,6 +10,7 @@ from litestar.types import ControllerRouterHandler
 from digest.web.archive import archive_routes
 from digest.web.desk.add import add_routes
 from digest.web.desk.approve import approve_routes
+from digest.web.desk.calendar import calendar_routes
 from digest.web.desk.checks import check_routes
 from digest.web.desk.history import history_routes
 from digest.web.desk.issue import issue_routes
@@ -19,6 +20,7 @@ from digest.web.desk.login import login_routes
 from digest.web.desk.preview import preview_routes
 from digest.web.desk.proof import proof_routes
 from digest.web.desk.report import report_routes
+from digest.web.desk.search import search_routes
 from digest.web.desk.sending import sending_routes
 from digest.web.desk.watch import watch_routes
 from digest.web.door import Door, Doorkeeper, rule
@@ -58,6 +60,8 @@ def create_app(parts: Parts) -> Litestar:
         *report_routes(parts),
         *log_routes(parts),
         *watch_routes(parts),
+        *calendar_routes(parts),
+        *search_routes(parts),
     ]
     others: list[ControllerRouterHandler] = [
         *archive_routes(parts),

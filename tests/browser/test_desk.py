@@ -116,6 +116,8 @@ def test_the_pages_are_for_everybody(room: Room, size: str, scheme: Scheme):
     page = room.window(size, scheme)
     page.goto(f"{room.url}/desk/login")
     pages = {"login": "/desk/login", "list": "/desk", "issue": ISSUE, "preview": f"{ISSUE}/preview?look={scheme}"}
+    pages |= {"calendar": "/desk/calendar", "no-month": "/desk/calendar?month=2020-01"}
+    pages |= {"search": "/desk/search", "found": "/desk/search?q=court+verdict", "not-found": "/desk/search?q=zebra"}
     for name, path in pages.items():
         if name == "list":
             room.log_in(page)
@@ -142,7 +144,7 @@ def test_no_page_is_wider_than_its_window(room: Room, width: int):
     page = room.window()
     room.log_in(page)
     page.set_viewport_size({"width": width, "height": 800})
-    for path in ("/desk", ISSUE, f"{ISSUE}/preview", "/issues", "/nowhere"):
+    for path in ("/desk", ISSUE, f"{ISSUE}/preview", "/desk/calendar", "/desk/search?q=court", "/issues", "/nowhere"):
         page.goto(f"{room.url}{path}")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 

@@ -24,6 +24,7 @@ DOORS: dict[Step, Callable[..., Done | Refused]] = {
     Step.RESUME: control.resume,
     Step.CANCEL: control.cancel,
     Step.REOPEN: control.reopen,
+    Step.BRING_BACK: control.bring_back,
 }
 MORE: dict[Step, dict[str, str]] = {Step.HOLD: {"reason": "a doubt"}, Step.REOPEN: {"detail": "delivery 7"}}
 REPEATED = (IssueState.APPROVED, Step.APPROVE)
@@ -66,9 +67,17 @@ def test_a_step_is_taken_exactly_where_it_is_legal(thursday: House, issue_id: in
             assert len(thursday.log()) == logged
 
 
-def test_every_state_can_be_named_and_cancelled_is_final() -> None:
-    assert set(STANDING) == set(IssueState)
-    assert {state for state, _ in STEPS} == set(IssueState) - {IssueState.CANCELLED}
+def test_every_state_can_be_named_and_cancelled_is_final_but_for_a_week_that_comes_back() -> None:
+    assert set(STANDING) == {state for state, _ in STEPS} == set(IssueState)
+    assert [step for state, step in STEPS if state is IssueState.CANCELLED] == [Step.BRING_BACK]
+
+
+def test_an_issue_that_was_stopped_while_it_went_out_never_comes_back(thursday: House, issue_id: int) -> None:
+    thursday.set(issue_id, state=IssueState.CANCELLED, frozen_at=THURSDAY, finished_at=THURSDAY)
+    refused = do(thursday, control.bring_back, issue_id)
+    assert isinstance(refused, Refused)
+    assert "was stopped while it went out" in refused.reason
+    assert thursday.issue(issue_id).state is IssueState.CANCELLED
 
 
 def test_a_sent_issue_is_opened_again_for_a_resend_alone() -> None:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from digest.calendar import united
 from digest.issues import alarm, control, edit
 from digest.issues.outcomes import Done
 from digest.issues.plan import (
@@ -34,7 +35,7 @@ from digest.mail import ledger
 from digest.mail.outbox import LedgerOutbox
 from digest.models import Delivery, IssueState, User
 from digest.settings import Newsletter
-from digest.weeks import Week
+from digest.weeks import Moment, Week
 from subscribers.db import Database
 from subscribers.vault import Vault, make_keys
 from tests.issues.newsroom import BASE_URL, HOUR, MAIN, THURSDAY, TROUBLE, House, make_newsletter, templates
@@ -51,9 +52,10 @@ SENDS_ITSELF = make_newsletter(unapproved="send")
 def state(issue_state: IssueState | None = None, gathered_at: dt.datetime | None = None, **values: Any) -> PlanState:
     """A newsletter whose issue of the week stands as said, and which was gathered just now unless told otherwise."""
     gathered_at = gathered_at or SEND + dt.timedelta(days=9)
+    calendar = united(NEWSLETTER)
     if issue_state is None:
-        return PlanState((), frozenset(), gathered_at)
-    return PlanState((IssueFacts(7, issue_state, SEND, **values),), frozenset({WEEK}), gathered_at)
+        return PlanState(calendar, (), frozenset(), gathered_at)
+    return PlanState(calendar, (IssueFacts(7, issue_state, SEND, **values),), frozenset({WEEK}), gathered_at)
 
 
 # ---- the pure part
@@ -132,7 +134,16 @@ def test_a_newsletter_that_sends_by_itself_sends_drafts_and_asks_about_held_ones
 
 def test_a_skipped_week_is_neither_drafted_nor_sent() -> None:
     skips = make_newsletter(skip=["2026-11-19"])
-    assert plan(skips, SEND, state()) == ()
+    assert plan(skips, SEND, replace(state(), calendar=united(skips))) == ()
+    by_the_desk = replace(united(NEWSLETTER), skipped=frozenset({Week(2026, 47)}))
+    assert plan(NEWSLETTER, SEND, replace(state(), calendar=by_the_desk)) == ()
+
+
+def test_a_moved_week_is_drafted_at_the_cut_off_that_goes_with_it() -> None:
+    friday = replace(united(NEWSLETTER), moves={Week(2026, 47): Moment(dt.date(2026, 11, 20), dt.time(16))})
+    cutoff = dt.datetime(2026, 11, 20, 11, 0, tzinfo=dt.UTC)
+    assert plan(NEWSLETTER, cutoff - SECOND, replace(state(), calendar=friday)) == ()
+    assert plan(NEWSLETTER, cutoff, replace(state(), calendar=friday)) == (Draft(Week(2026, 47)),)
 
 
 facts = st.builds(
@@ -150,7 +161,7 @@ def test_nothing_goes_out_unapproved_or_early_whatever_stands(
     issue: IssueFacts, minutes: int, newsletter: Newsletter
 ) -> None:
     now = SEND + minutes * dt.timedelta(minutes=1)
-    intents = plan(newsletter, now, PlanState((issue,), frozenset({WEEK}), now))
+    intents = plan(newsletter, now, PlanState(united(newsletter), (issue,), frozenset({WEEK}), now))
     of_issue = [one for one in intents if not isinstance(one, Draft)]
     assert len(of_issue) <= 1
     if Publish(7) in of_issue:
@@ -161,14 +172,15 @@ def test_nothing_goes_out_unapproved_or_early_whatever_stands(
 
 def test_the_next_sends_are_named_in_both_times_with_the_weeks_between() -> None:
     skips = make_newsletter(skip=["2026-12-24", "2026-12-31", "2026-11-19"])
-    first, second = next_sends(skips, dt.datetime(2026, 12, 17, 9, tzinfo=dt.UTC), 2)
+    calendar = united(skips)
+    first, second = next_sends(calendar, dt.datetime(2026, 12, 17, 9, tzinfo=dt.UTC), 2)
     assert (first.week, first.skipped) == (Week(2027, 1), (Week(2026, 52), Week(2026, 53)))
     assert first.local.isoformat() == "2027-01-07T10:00:00+01:00"
     assert first.utc.isoformat() == "2027-01-07T09:00:00+00:00"
     assert (second.week, second.skipped) == (Week(2027, 2), ())
     # A skipped week that is over is no longer between.
-    assert next_sends(skips, SEND + HOUR, 1)[0].skipped == ()
-    assert next_sends(skips, SEND - HOUR, 1)[0].skipped == (Week(2026, 47),)
+    assert next_sends(calendar, SEND + HOUR, 1)[0].skipped == ()
+    assert next_sends(calendar, SEND - HOUR, 1)[0].skipped == (Week(2026, 47),)
 
 
 # ---- the acts

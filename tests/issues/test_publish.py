@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from digest.calendar import united
 from digest.issues import control, edit
 from digest.issues.archive import feed, one, public_html, published
 from digest.issues.outcomes import Done, Refused
@@ -229,7 +230,7 @@ def test_nobody_to_send_to_is_no_mistake(thursday: House) -> None:
 )
 def test_a_copy_is_tried_for_three_days_or_until_the_next_issue(now: str, hours: int) -> None:
     at = dt.datetime.fromisoformat(now).replace(tzinfo=dt.UTC)
-    assert give_up_at(make_newsletter(), Week(2026, 47), at) == at + dt.timedelta(hours=hours)
+    assert give_up_at(united(make_newsletter()), Week(2026, 47), at) == at + dt.timedelta(hours=hours)
 
 
 def test_200_000_readers_freeze_in_seconds(database: Database) -> None:

@@ -15,6 +15,7 @@ from litestar.testing import TestClient
 
 from digest.configuration import parse
 from digest.issues.draft import Drafted, draft
+from digest.issues.search_index import follow
 from digest.mail.outbox import LedgerOutbox
 from digest.mail.render import Renderer
 from digest.models import Issue, IssueState, Post, User
@@ -102,6 +103,7 @@ def make_service(database: Database, keys: Keys, settings: Settings, vault: Vaul
 
 def make_parts(database: Database, keys: Keys, clock: Clock, base_url: str = BASE_URL) -> Parts:
     settings = make_settings(base_url)
+    follow(database)
     vault = Vault(database, keys)
     outbox = LedgerOutbox(vault)
     renderer = Renderer([TEMPLATES / "email"])

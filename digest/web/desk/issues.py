@@ -13,6 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from sqlalchemy.orm import Session
 
+from digest.calendar import calendar_of
 from digest.issues.draft import draft
 from digest.issues.overdue import away, overdue
 from digest.mail.report_data import books
@@ -89,7 +90,7 @@ def list_routes(parts: Parts) -> list[HTTPRouteHandler]:
 
 def shelf(session: Session, newsletter: Newsletter, now: dt.datetime) -> Shelf:
     """What the list says of one newsletter."""
-    calendar = newsletter.calendar
+    calendar = calendar_of(session, newsletter)
     issues = session.scalars(
         sa.select(Issue).where(Issue.newsletter == newsletter.slug).order_by(Issue.send_at.desc()).limit(SHOWN)
     ).all()
@@ -103,7 +104,7 @@ def shelf(session: Session, newsletter: Newsletter, now: dt.datetime) -> Shelf:
         title=newsletter.title,
         language=newsletter.language,
         direction=newsletter.direction,
-        rhythm=f"{calendar.send_date(next_week):%A}s at {calendar.send.time:%H:%M}, {newsletter.timezone.key}",
+        rhythm=f"{calendar.usual(next_week).day:%A}s at {calendar.send.time:%H:%M}, {newsletter.timezone.key}",
         next_send=_instant(calendar.send_at(next_week), newsletter, now),
         missing=str(drafting) if str(drafting) not in standing else "",
         troubles=_troubles(session, newsletter),

@@ -46,6 +46,9 @@ DONE: Mapping[str, str] = {
     "kept": "Your text stays.",
     "followed": "The story links to the new address.",
     "drafted": "Here is the draft.",
+    "week-skipped": "There is no issue that week. The next one reaches back over it.",
+    "week-moved": "Moved. The cut-off has moved along with it.",
+    "week-restored": "The week is as usual again.",
     "looked": "What came in after the draft was opened is now offered among the stories, left out until you put it in.",
 }
 
@@ -83,6 +86,10 @@ ACTIONS: Mapping[str, str] = {
     "redo": "did again",
     "restore": "went back",
     "add": "added",
+    "skip-week": "skipped the week",
+    "move-week": "moved the sending",
+    "restore-week": "took a change of the calendar back",
+    "bring back": "brought the draft back",
 }
 
 
