@@ -19,6 +19,7 @@ from pydantic_core.core_schema import ValidationInfo
 from tld import is_tld
 
 from digest.settings_hooks import Hooks
+from digest.settings_login import Login
 from digest.weeks import Calendar, Slot, parse_duration
 from subscribers.budgets import FormRules
 
@@ -433,6 +434,7 @@ class Settings(Section):
     fetch: Fetch = Fetch()
     hooks: Hooks = Hooks()
     form: Form = Form()
+    login: Login = Login()
     keys: Path = Path("digest.keys")
     """The keys file (mode 0600), or what a process is given of it."""
     templates: Path | None = None

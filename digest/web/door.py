@@ -26,6 +26,7 @@ from subscribers.languages import mark
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 RULE = "door"
 NEEDS = "role"
+TO_READ = "to_read"
 
 
 class Door(enum.Enum):
@@ -79,9 +80,12 @@ class WrongHost(HTTPException):
     detail = mark("This server does not answer to that name.")
 
 
-def rule(door: Door, role: Role = Role.EDITOR) -> dict[str, Any]:
-    """What a route hands to Litestar as `opt`: its door and, for changes on the desk, the role it needs."""
-    return {RULE: door, NEEDS: role}
+def rule(door: Door, role: Role = Role.EDITOR, *, to_read: bool = False) -> dict[str, Any]:
+    """What a route hands to Litestar as `opt`: its door and, for changes on the desk, the role it needs.
+
+    Every role reads the desk's pages, unless `to_read` says that the role is needed for that as well.
+    """
+    return {RULE: door, NEEDS: role, TO_READ: to_read}
 
 
 class Doorkeeper:
@@ -103,7 +107,8 @@ class Doorkeeper:
         if door is Door.LOGIN:
             await self._at_login(request)
         else:
-            await self._at_desk(request, handler.opt.get(NEEDS, Role.EDITOR) if door is Door.DESK else Role.ADMIN)
+            needed = handler.opt.get(NEEDS, Role.EDITOR) if door is Door.DESK else Role.ADMIN
+            await self._at_desk(request, needed, to_read=door is not Door.DESK or handler.opt.get(TO_READ, False))
 
     async def _at_login(self, request: Request[Any, Any, Any]) -> None:
         request.scope["user"] = await self._visitor(request)
@@ -111,11 +116,13 @@ class Doorkeeper:
             self._check_origin(request)
             _keep_form(request, await read_form(request))
 
-    async def _at_desk(self, request: Request[Any, Any, Any], needed: Role) -> None:
+    async def _at_desk(self, request: Request[Any, Any, Any], needed: Role, *, to_read: bool) -> None:
         visitor = await self._visitor(request)
         if request.method in SAFE:
             if visitor is None:
                 raise NotLoggedIn
+            if to_read and not visitor.role.covers(needed):
+                raise NotYourTask(needed, visitor.role)
             request.scope["user"] = visitor
             return
         self._check_origin(request)
@@ -133,7 +140,8 @@ class Doorkeeper:
         session_id = request.cookies.get(cookie_name(secure=self._parts.is_https))
         if not session_id:
             return None
-        return await sync_to_thread(find_visitor, self._parts.database, session_id, self._parts.clock())
+        parts = self._parts
+        return await sync_to_thread(find_visitor, parts.database, session_id, parts.clock(), parts.session_rules)
 
     def _check_host(self, request: Request[Any, Any, Any]) -> None:
         name = host_name(request.headers.get("host", ""))

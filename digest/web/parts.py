@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +16,10 @@ from digest.mail.outbox import LedgerOutbox
 from digest.mail.render import Renderer
 from digest.mail.slices import Enqueue
 from digest.settings import Newsletter, Settings
+from digest.web.access.codes import SecretBox
+from digest.web.access.passkeys import Site, site_of
+from digest.web.accounts import Role
+from digest.web.sessions import Rules
 from digest.web.throttle import Throttle
 from subscribers.db import Database
 from subscribers.keys import Keys
@@ -63,6 +68,27 @@ class Parts:
     def host(self) -> str:
         """The one name we answer to."""
         return (urlsplit(self.base_url).hostname or "").lower()
+
+    @property
+    def title(self) -> str:
+        """What the installation is called where it has to have a name: like its first newsletter."""
+        return next(iter(self.settings.newsletters.values())).title
+
+    @cached_property
+    def secret_box(self) -> SecretBox:
+        """What the secrets of authenticator apps are sealed with."""
+        return SecretBox(self.keys.token)
+
+    @property
+    def passkey_site(self) -> Site | None:
+        """Where passkeys belong to; none where browsers make none."""
+        return site_of(self.base_url, self.title)
+
+    @property
+    def session_rules(self) -> Rules:
+        """How long sessions last and how strong they are, as `[login]` says."""
+        login = self.settings.login
+        return Rules(login.idle, login.session, frozenset(map(Role, login.second_factor)))
 
     def newsletter(self, slug: str) -> Newsletter | None:
         """The newsletter with this slug, if the settings declare one."""
