@@ -7,13 +7,13 @@ from typing import NoReturn
 
 import sqlalchemy as sa
 
-from digest.cli import dkim, doctor, form, inbound, issues, keys, people, report, roles, sending, setup, transfer
+from digest.cli import dkim, doctor, form, inbound, issues, keys, people, report, roles, sending, setup, transfer, users
 from digest.cli.context import EXPECTED, app
 from digest.cli.printing import plain
 
 __all__ = ["app", "main"]
 
-REGISTERED = (issues, sending, report, people, roles, setup, keys, dkim, doctor, inbound, transfer, form)
+REGISTERED = (issues, sending, report, people, users, roles, setup, keys, dkim, doctor, inbound, transfer, form)
 
 
 def main() -> None:

@@ -11,10 +11,12 @@ from digest.web.archive import archive_routes
 from digest.web.desk.account import account_routes, address_routes
 from digest.web.desk.approve import approve_routes
 from digest.web.desk.factors import app_routes, passkey_routes
+from digest.web.desk.invited import first_routes, invited_routes
 from digest.web.desk.issue import issue_routes
 from digest.web.desk.issues import list_routes
 from digest.web.desk.login import login_routes
 from digest.web.desk.passkey import passkey_login_routes
+from digest.web.desk.people import people_routes
 from digest.web.desk.preview import preview_routes
 from digest.web.desk.proof import proof_routes
 from digest.web.desk.report import report_routes
@@ -51,6 +53,9 @@ def create_app(parts: Parts) -> Litestar:
         *address_routes(parts),
         *app_routes(parts),
         *passkey_routes(parts),
+        *people_routes(parts),
+        *invited_routes(parts),
+        *first_routes(parts),
         *list_routes(parts),
         *issue_routes(parts),
         *approve_routes(parts),

@@ -29,6 +29,7 @@ FILLED = {
     "document": "2026-W46.html",
     "file_path": "desk.css",
     "number": "1",
+    "deed": "sessions",
 }
 # Whoever adds a form for readers adds it here, and thinks of who may post to it.
 READERS_FORMS = {
@@ -51,6 +52,9 @@ BEFORE_THE_LOG_IN = {
     "/desk/login/passkey/options",
     "/desk/login/passkey",
     "/desk/address/{token:str}",
+    "/desk/invited/{token:str}",
+    "/desk/invited/{token:str}/passkey",
+    "/desk/first/{token:str}",
 }
 
 

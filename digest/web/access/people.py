@@ -19,6 +19,7 @@ from digest.web.access import codes
 from digest.web.access.links import LinkKind, end_links, make_link
 from digest.web.access.steps import Factors
 from digest.web.accounts import Role, end_sessions, known_role, new_user
+from subscribers.db import Database
 from subscribers.vault import Vault
 
 _LOCK = 7_310_442_119
@@ -73,6 +74,19 @@ def lock_people(session: Session) -> None:
 def is_empty(session: Session) -> bool:
     """Whether the desk has no account at all."""
     return not session.scalar(sa.select(sa.exists().where(User.id.is_not(None))))
+
+
+def first_link(database: Database, now: dt.datetime, base_url: str) -> str | None:
+    """The link that makes the first account, for the console and for nowhere else; none once there is an account.
+
+    Each process that starts on an empty desk makes its own, and whichever is used first ends all of them.
+    """
+    with database.read() as session:
+        if not is_empty(session):
+            return None
+    with database.write() as session:
+        lock_people(session)
+        return make_link(session, LinkKind.FIRST, None, now, base_url=base_url) if is_empty(session) else None
 
 
 def people(session: Session, now: dt.datetime) -> tuple[Person, ...]:
