@@ -19,6 +19,7 @@ from digest.web.desk.passkey import passkey_login_routes
 from digest.web.desk.people import people_routes
 from digest.web.desk.preview import preview_routes
 from digest.web.desk.proof import proof_routes
+from digest.web.desk.provider import provider_routes
 from digest.web.desk.report import report_routes
 from digest.web.desk.second import second_routes
 from digest.web.desk.sending import sending_routes
@@ -56,6 +57,7 @@ def create_app(parts: Parts) -> Litestar:
         *people_routes(parts),
         *invited_routes(parts),
         *first_routes(parts),
+        *provider_routes(parts),
         *list_routes(parts),
         *issue_routes(parts),
         *approve_routes(parts),

@@ -18,6 +18,7 @@ from digest.mail.slices import Enqueue
 from digest.settings import Newsletter, Settings
 from digest.web.access.codes import SecretBox
 from digest.web.access.passkeys import Site, site_of
+from digest.web.access.provider import Provider
 from digest.web.accounts import Role
 from digest.web.sessions import Rules
 from digest.web.throttle import Throttle
@@ -78,6 +79,13 @@ class Parts:
     def secret_box(self) -> SecretBox:
         """What the secrets of authenticator apps are sealed with."""
         return SecretBox(self.keys.token)
+
+    @cached_property
+    def provider(self) -> Provider | None:
+        """The newsroom's own identity provider, where the settings name one."""
+        oidc = self.settings.login.oidc
+        back = f"{self.base_url}/desk/login/provider/return"
+        return Provider(oidc, self.settings.fetch, back, self.clock) if oidc else None
 
     @property
     def passkey_site(self) -> Site | None:

@@ -55,6 +55,8 @@ BEFORE_THE_LOG_IN = {
     "/desk/invited/{token:str}",
     "/desk/invited/{token:str}/passkey",
     "/desk/first/{token:str}",
+    "/desk/login/provider",
+    "/desk/login/provider/return",
 }
 
 

@@ -66,6 +66,10 @@ async function sign(form) {
   HTMLFormElement.prototype.submit.call(form);
 }
 
+if (window.PublicKeyCredential) {
+  for (const note of document.querySelectorAll("[data-no-passkey]")) note.remove();
+}
+
 for (const form of document.querySelectorAll("[data-passkey]")) {
   if (!window.PublicKeyCredential) continue;
   form.hidden = false;
