@@ -14,7 +14,7 @@ from digest.web.accounts import check_password
 from subscribers.db import Database
 from tests.commands import run
 
-PASSWORD = {"DIGEST_USER_PASSWORD": "a long pass phrase"}
+PASSWORD = "a long pass phrase"
 
 
 @pytest.fixture
@@ -36,12 +36,12 @@ def test_the_first_account_is_made_by_a_link_that_is_printed(folder: Path):
     assert token
     assert token[1].encode() not in (folder / "digest.db").read_bytes()
     assert users(folder, "first") != said
-    users(folder, "add", "maria", **PASSWORD)
+    users(folder, "add", "maria", DIGEST_USER_PASSWORD=PASSWORD)
     assert "has an account already" in users(folder, "first", code=1)
 
 
 def test_a_night_with_a_lost_phone_and_a_stolen_laptop(folder: Path):
-    users(folder, "add", "maria", **PASSWORD)
+    users(folder, "add", "maria", DIGEST_USER_PASSWORD=PASSWORD)
     link = re.search(r"/desk/invited/([\w-]{43})", users(folder, "invite", "paul", "--role", "publisher"))
     assert link
     assert "no second factor any more" in users(folder, "reset-factor", "maria")
@@ -58,7 +58,7 @@ def test_a_night_with_a_lost_phone_and_a_stolen_laptop(folder: Path):
     ]
     assert "taken back" in users(folder, "take-back", "paul")
     database = Database(f"sqlite:///{folder / 'digest.db'}")
-    assert check_password(database, "maria", PASSWORD["DIGEST_USER_PASSWORD"]) == 1
+    assert check_password(database, "maria", PASSWORD) == 1
     with database.read() as session:
         said = session.scalars(sa.select(LogEntry.who)).all()
     assert all(who.endswith("(command line)") for who in said)
@@ -66,7 +66,7 @@ def test_a_night_with_a_lost_phone_and_a_stolen_laptop(folder: Path):
 
 
 def test_what_cannot_be_done_is_a_line_and_changes_nothing(folder: Path):
-    users(folder, "add", "maria", **PASSWORD)
+    users(folder, "add", "maria", DIGEST_USER_PASSWORD=PASSWORD)
     for words in (("role", "maria", "viewer"), ("disable", "maria")):
         assert "the last administrator" in users(folder, *words, code=1)
     assert "Keep them out instead" in users(folder, "take-back", "maria", code=1)

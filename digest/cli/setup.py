@@ -52,6 +52,18 @@ hostname = "digest.example.org"
 # allow_private = ["intranet.example.org"]
 interval = "1 h"
 
+# How people get into the desk (docs/accounts.md).
+# [login]
+# Roles that need a second factor beside the password.
+# second_factor = ["publisher", "admin"]
+# idle = "30 min"
+# session = "8 h"
+# The newsroom's own identity provider (OpenID Connect); passwords = false in [login] then leaves only it and passkeys.
+# [login.oidc]
+# issuer = "https://id.example.org/realms/newsroom"
+# client_id = "digest-desk"
+# client_secret = "…"     # rather by the environment: DIGEST_LOGIN_OIDC_CLIENT_SECRET_FILE=/run/secrets/oidc
+
 # Bounces, complaints, and mail of those who leave (docs/inbound.md).
 # [inbound]
 # domain = "bounces.example.org"
@@ -106,7 +118,7 @@ def init(
     wrote = [_write_config(config)] if config not in there else []
     wrote += [write_new(secret)] if secret not in there else []
     say(f"{kept}wrote {' and '.join(wrote)}")
-    say(f"next: edit {config}, then `digest doctor`, `digest users add NAME`, `digest up`")
+    say(f"next: edit {config}, then `digest doctor` and `digest up`, which prints a link for the first account")
 
 
 def _write_config(path: Path) -> str:

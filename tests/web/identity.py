@@ -156,7 +156,8 @@ def serving_identity(now: Callable[[], float]) -> Iterator[Identity]:
     """The provider on a free port of this machine."""
     handler = type("Handler", (_Handler,), {})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        handler.identity = identity = Identity(f"http://127.0.0.1:{server.server_port}", now)
+        identity = Identity(f"http://127.0.0.1:{server.server_port}", now)
+        handler.identity = identity  # type: ignore[attr-defined]  # The class was made a line before.
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield identity

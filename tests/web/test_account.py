@@ -6,6 +6,7 @@ import base64
 import json
 import re
 
+import httpx
 import pytest
 import sqlalchemy as sa
 
@@ -28,7 +29,7 @@ def token(browser: Browser) -> dict[str, str]:
     return {"csrf": found[1]}
 
 
-def send(browser: Browser, path: str, **fields: str):
+def send(browser: Browser, path: str, **fields: str) -> httpx.Response:
     return browser.post(f"{HOME}/{path}" if path else HOME, {**token(browser), **fields})
 
 

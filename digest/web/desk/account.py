@@ -37,7 +37,7 @@ ROLES: Mapping[Role, str] = {
     Role.VIEWER: "looks at everything and changes nothing",
     Role.EDITOR: "arranges and writes",
     Role.PUBLISHER: "arranges and writes, approves and sends",
-    Role.ADMIN: "does all of that, and says who may come in",
+    Role.ADMIN: "arranges, approves and sends, and says who may come in",
 }
 DONE: Mapping[str, str] = {
     "confirmed": "Thank you. For the next quarter of an hour you can change how you come in.",
@@ -172,7 +172,7 @@ def account_page(
                     handle_of(one),
                     one.browser or "a browser",
                     local_time(one.created_at, zone),
-                    "now" if one.id_hash == visitor.session_hash else until(one.seen_at, now),
+                    "now" if one.id_hash == visitor.session_hash else seen_in_words(one.seen_at, now),
                     one.id_hash == visitor.session_hash,
                 )
                 for one in sessions_of(session, user.id, now, parts.session_rules)
@@ -183,6 +183,11 @@ def account_page(
 def handle_of(row: DeskSession) -> str:
     """What a session is called in a form: a piece of the hash of its id, which opens nothing."""
     return row.id_hash.hex()[:16]
+
+
+def seen_in_words(instant: dt.datetime, now: dt.datetime) -> str:
+    """How long ago somebody was seen; what is written down is right to the minute."""
+    return "just now" if now - instant < dt.timedelta(minutes=1) else until(instant, now)
 
 
 def stale(parts: Parts, request: Request[Any, Any, Any]) -> Response[Any] | None:

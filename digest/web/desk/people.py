@@ -19,8 +19,8 @@ from digest.models import User
 from digest.web.access import letters, people
 from digest.web.access.people import Actor, Invited, Person
 from digest.web.accounts import BadAccount, Role
-from digest.web.desk.account import ROLES, STALE
-from digest.web.desk.page import count_of, desk_page, local_time, see, until
+from digest.web.desk.account import ROLES, STALE, seen_in_words
+from digest.web.desk.page import count_of, desk_page, local_time, see
 from digest.web.door import Door, form_of, rule, visitor_of
 from digest.web.parts import Parts
 
@@ -192,7 +192,7 @@ def _line(one: Person, me: int, now: dt.datetime, zone: ZoneInfo) -> PersonLine:
         state=state,
         factors=_ways(one),
         address=one.address,
-        seen=until(one.seen_at, now) if one.seen_at else "never",
+        seen=seen_in_words(one.seen_at, now) if one.seen_at else "never",
         link=local_time(one.link_until, zone) if one.link_until else "",
         is_me=one.user_id == me,
         has_joined=one.joined_at is not None,
