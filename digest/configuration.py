@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from digest.settings import DatabasePart, Dkim, Fetch, Form, Inbound, Newsletter, Settings, Smtp, Source, Web
 from digest.settings_checks import Checks
 from digest.settings_hooks import Hooks
+from digest.settings_login import Login, Oidc
 
 FILE_NAME = "digest.toml"
 PREFIX = "DIGEST_"
@@ -34,6 +35,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "hooks": Hooks,
     "form": Form,
     "checks": Checks,
+    "login.oidc": Oidc,
+    "login": Login,
 }
 """The tables of the file that stand by themselves."""
 
@@ -133,7 +136,7 @@ def _nearest(loc: tuple[Any, ...]) -> str:
     model: type[BaseModel] = Settings
     if len(loc) > 1:
         inside = Source if "sources" in loc else Dkim if "dkim" in loc[2:] else Newsletter
-        model = SECTIONS.get(str(loc[0]), inside)
+        model = SECTIONS.get(".".join(str(part) for part in loc[:-1])) or SECTIONS.get(str(loc[0]), inside)
     near = difflib.get_close_matches(str(loc[-1]), [name for name in model.model_fields if name != "slug"], 1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
@@ -180,9 +183,9 @@ def _place(key: str, data: dict[str, Any]) -> tuple[str, ...] | None:
     if key in ("keys", "templates"):
         return (key,)
     for section, model in SECTIONS.items():
-        rest = key.removeprefix(f"{section}_")
+        rest = key.removeprefix(f"{section.replace('.', '_')}_")
         if rest != key and rest in model.model_fields:
-            return (section, rest)
+            return (*section.split("."), rest)
     newsletters = data.get("newsletters")
     for slug in newsletters if isinstance(newsletters, dict) else ():
         rest = key.removeprefix(f"newsletters_{slug.replace('-', '_')}_")

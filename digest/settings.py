@@ -20,6 +20,7 @@ from tld import is_tld
 
 from digest.settings_checks import Checks
 from digest.settings_hooks import Hooks
+from digest.settings_login import Login
 from digest.weeks import Slot, parse_duration
 from subscribers.budgets import FormRules
 from subscribers.characters import steering
@@ -460,6 +461,7 @@ class Settings(Section):
     hooks: Hooks = Hooks()
     form: Form = Form()
     checks: Checks = Checks()
+    login: Login = Login()
     keys: Path = Path("digest.keys")
     """The keys file (mode 0600), or what a process is given of it."""
     templates: Path | None = None

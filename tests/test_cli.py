@@ -370,7 +370,7 @@ def test_an_approval_promises_no_hour_that_is_past(now: dt.datetime, words: str)
 
 def test_a_desk_user_gets_a_password_and_no_weak_one(desk: Desk) -> None:
     said = desk("users", "add", "maria", "--address", "maria@desk.example", DIGEST_USER_PASSWORD="a long pass phrase")
-    assert "as publisher" in said
+    assert "as admin" in said
     assert "the desk's first user" in said
     # What is wrong with a name or an address is said before a password is asked for: here nobody could type one.
     assert "somebody called 'maria'" in desk("users", "add", "Maria", code=1)

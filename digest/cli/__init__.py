@@ -24,6 +24,7 @@ from digest.cli import (
     sending,
     setup,
     transfer,
+    users,
 )
 from digest.cli.context import EXPECTED, app
 from digest.cli.printing import plain
@@ -31,7 +32,7 @@ from digest.cli.printing import plain
 __all__ = ["app", "main"]
 
 REGISTERED = (
-    *(issues, checks, sending, report, people, roles, setup, keys, dkim),
+    *(issues, checks, sending, report, people, users, roles, setup, keys, dkim),
     *(doctor, inbound, transfer, form, calendar, search, audit),
 )
 

@@ -245,8 +245,8 @@ def send_test(
     built.vault.prepare()
     with built.database.write() as session:
         user = session.scalars(sa.select(User).where(User.name == clean_name(to))).one_or_none()
-        if user is None or user.address_sealed is None:
-            raise Failed(f"There is no desk user {to!r} with an address; `digest users add` makes one.")
+        if user is None or user.address_sealed is None or user.address_verified_at is None:
+            raise Failed(f"There is no desk user {to!r} with a confirmed address; `digest users add` makes one.")
         rendered = _rendered(built, session, found, newsletter, Kind(wanted, neutral))
         built.outbox.post_rendered(
             session,

@@ -1,22 +1,16 @@
-"""Commands about subscribers and the desk's users."""
+"""Commands about the readers."""
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 from typing import Annotated
 
-import sqlalchemy as sa
 import typer
-from sqlalchemy.orm import Session
 
 from digest.cli.context import Failed, Json, NewsletterName, app, house, newsletters, operator
 from digest.cli.printing import counted, print_json, print_table, say
 from digest.issues import log
 from digest.mail.personal import LedgerRecords
-from digest.models import User
-from digest.web.accounts import Role, add_user, clean_name, set_password
 from digest.wiring import House
 from subscribers import by_hand
 from subscribers.erasing import Mark
@@ -25,9 +19,7 @@ from subscribers.lifecycle import State
 from subscribers.service import Outcome, Refused
 
 subscribers = typer.Typer(help="The readers: how many, one by hand, and whole lists in and out.", no_args_is_help=True)
-users = typer.Typer(help="The people of the desk.", no_args_is_help=True)
 app.add_typer(subscribers, name="subscribers")
-app.add_typer(users, name="users")
 
 
 @subscribers.command()
@@ -159,84 +151,3 @@ def _note(built: House, action: str, about: str, detail: str) -> None:
     """Write down who did it, before it is done; never the address."""
     with built.database.write() as session:
         log.append(session, at=built.clock(), who=operator(), action=action, about=about, detail=detail)
-
-
-@users.command("add")
-def add_one(
-    name: Annotated[str, typer.Argument(help="What they log in with.")],
-    address: Annotated[str | None, typer.Option(help="Where test-sends and reminders go.")] = None,
-    role: Annotated[
-        Role | None,
-        typer.Option(
-            help="What they may do; publishers and admins approve and send. Not given: the first one of an empty desk "
-            "is a publisher, everybody after is an editor."
-        ),
-    ] = None,
-    password_file: Annotated[
-        Path | None, typer.Option(help="A file with the password; else DIGEST_USER_PASSWORD, else it is asked for.")
-    ] = None,
-) -> None:
-    """Add somebody to the desk."""
-    built = house(makes=True)
-    _check_new(built, name, address)
-    password = _password(password_file)
-    built.vault.prepare()
-    with built.database.write() as session:
-        chosen = role or _role_of_next(session)
-        user = add_user(session, built.vault, name, password, chosen.value, address, built.clock())
-    say(f"{user.name} may log in at {built.settings.web.base_url}/desk/ as {user.role}")
-    if role is None and chosen is Role.PUBLISHER:
-        say("As the desk's first user they may approve and send; later ones are editors, unless --role is given.")
-
-
-def _check_new(built: House, name: str, address: str | None) -> None:
-    """See to it that nobody thinks up a password in vain. Raises `BadAccount` or `Failed`."""
-    if isinstance(parsed := parse_address(address) if address is not None else None, BadAddress):
-        raise Failed(parsed.reason)
-    if _id_of(built, clean_name(name)) is not None:
-        raise Failed(f"There is already somebody called {clean_name(name)!r}.")
-
-
-def _id_of(built: House, name: str) -> int | None:
-    with built.database.read() as session:
-        found: int | None = session.scalar(sa.select(User.id).where(User.name == name))
-        return found
-
-
-def _role_of_next(session: Session) -> Role:
-    anybody = session.scalar(sa.select(sa.exists().where(User.id.is_not(None))))
-    return Role.EDITOR if anybody else Role.PUBLISHER
-
-
-@users.command("password")
-def change_password(
-    name: Annotated[str, typer.Argument(help="Whose password.")],
-    password_file: Annotated[
-        Path | None, typer.Option(help="A file with the password; else DIGEST_USER_PASSWORD, else it is asked for.")
-    ] = None,
-) -> None:
-    """Give somebody of the desk a new password; wherever they are logged in, they are no longer."""
-    built = house()
-    user_id = _id_of(built, clean_name(name))
-    if user_id is None:
-        raise Failed(f"There is no desk user {name!r}.")
-    password = _password(password_file)
-    with built.database.write() as session:
-        set_password(session, user_id, password, operator(), built.clock())
-    say(f"{name} has a new password")
-
-
-def _password(path: Path | None) -> str:
-    if path:
-        try:
-            return path.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise Failed(f"{path} cannot be read: {error.strerror}.") from error
-        except UnicodeDecodeError as error:
-            raise Failed(f"{path} is not text in UTF-8.") from error
-    if given := os.environ.get("DIGEST_USER_PASSWORD"):
-        return given
-    if not sys.stdin.isatty():
-        raise Failed("There is no terminal to ask for a password; give --password-file or DIGEST_USER_PASSWORD.")
-    asked: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-    return asked

@@ -13,6 +13,7 @@ from digest.cli.printing import say
 from digest.crew import run_crew, worker_command
 from digest.mail import selftest
 from digest.run import Roles, listen, on_signals, serve
+from digest.web.access.people import first_link
 from digest.wiring import build
 
 
@@ -85,6 +86,8 @@ def _serve(*, web: bool = False, scheduler: bool = False, worker: bool = False, 
             built.worker()
         if web:
             say(f"{found.web.base_url}/ (the form), /desk/ (for editors), /issues/ (the archive)")
+            if link := first_link(built.database, built.clock(), found.web.base_url):
+                say(f"Nobody can log in yet. Make the first account here, within a day: {link}")
         asyncio.run(serve(built, Roles(web=web, scheduler=scheduler, worker=worker, lmtp=lmtp), door=door))
 
 

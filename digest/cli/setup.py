@@ -64,6 +64,18 @@ interval = "1 h"
 # spam = "off"
 # spam_timeout = 20
 
+# How people get into the desk (docs/accounts.md).
+# [login]
+# Roles that need a second factor beside the password.
+# second_factor = ["publisher", "admin"]
+# idle = "30 min"
+# session = "8 h"
+# The newsroom's own identity provider (OpenID Connect); passwords = false in [login] then leaves only it and passkeys.
+# [login.oidc]
+# issuer = "https://id.example.org/realms/newsroom"
+# client_id = "digest-desk"
+# client_secret = "…"     # rather by the environment: DIGEST_LOGIN_OIDC_CLIENT_SECRET_FILE=/run/secrets/oidc
+
 # Bounces, complaints, and mail of those who leave (docs/inbound.md).
 # [inbound]
 # domain = "bounces.example.org"
@@ -129,7 +141,7 @@ def init(
     say(f"{kept}wrote {' and '.join(wrote)}")
     # The file is looked for in the current folder alone, so elsewhere it has to be named.
     named = "digest" if folder.resolve() == Path.cwd() else f"digest -c {shlex.quote(str(config))}"
-    say(f"next: edit {config}, then `{named} doctor`, `{named} users add NAME`, `{named} up`")
+    say(f"next: edit {config}, then `{named} doctor` and `{named} up`, which prints a link for the first account")
 
 
 def _write_config(path: Path) -> str:

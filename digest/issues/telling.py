@@ -37,8 +37,11 @@ def tell_all(
     context: Mapping[str, str],
     now: dt.datetime,
 ) -> int:
-    """Leave a letter for everybody of the newsroom who has an address; returns how many."""
-    users = session.scalars(sa.select(User.id).where(User.address_sealed.is_not(None))).all()
+    """Leave a letter for everybody of the newsroom who has a confirmed address; returns how many."""
+    reached = sa.and_(
+        User.address_sealed.is_not(None), User.address_verified_at.is_not(None), User.disabled_at.is_(None)
+    )
+    users = session.scalars(sa.select(User.id).where(reached)).all()
     for user_id in users:
         reminders.post_to_user(
             session, kind=kind, newsletter=newsletter.slug, user_id=user_id, context=context, now=now

@@ -1,5 +1,6 @@
 """Tables of the weekly issue. Importing them here is what makes every one of them known to Alembic."""
 
+from digest.models.access import DeskLink, LoginStep, Passkey, ProviderTie, RecoveryCode, StepKind, TotpSecret
 from digest.models.arrivals import Arrival, ArrivalState, Bounce
 from digest.models.calendar import CalendarChange, ChangeKind
 from digest.models.checks import KeptOverride, Link, MailScore, PostVersion
@@ -20,6 +21,7 @@ __all__ = [
     "ChangeKind",
     "Delivery",
     "DeliveryState",
+    "DeskLink",
     "DeskSession",
     "Issue",
     "IssueState",
@@ -28,14 +30,20 @@ __all__ = [
     "Lease",
     "Link",
     "LogEntry",
+    "LoginStep",
     "MailScore",
+    "Passkey",
     "Post",
     "PostVersion",
+    "ProviderTie",
     "Quota",
+    "RecoveryCode",
     "Report",
     "Revision",
     "SearchEntry",
     "SlowLane",
     "SourceState",
+    "StepKind",
+    "TotpSecret",
     "User",
 ]

@@ -19,12 +19,20 @@ class User(Base):
     public_id: Mapped[bytes] = mapped_column(sa.LargeBinary(16), unique=True)
     name: Mapped[str] = mapped_column(sa.String(64), unique=True)
     """What they log in with and what the log shows; not an address."""
-    password_hash: Mapped[str] = mapped_column(sa.Text)
-    """Argon2id (W-03)."""
+    password_hash: Mapped[str | None] = mapped_column(sa.Text)
+    """Argon2id (W-03); none for somebody who comes in by a passkey or the newsroom's provider, or is only invited."""
     address_sealed: Mapped[bytes | None] = mapped_column(sa.LargeBinary)
-    """Where test-sends and reminders go."""
+    """Where test-sends and reminders go, once it is confirmed."""
+    address_verified_at: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
+    """When the address was shown to be theirs (W-43): by a link that was sent there, or by the operator who gave it."""
     role: Mapped[str] = mapped_column(sa.String(16), default="editor")
     created_at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
+    joined_at: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
+    """When they had a way in of their own; none while an invitation waits."""
+    disabled_at: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
+    """Since when they may not come in."""
+    seen_at: Mapped[dt.datetime | None] = mapped_column(UTCDateTime)
+    """When they were last at the desk, to the minute."""
 
 
 class DeskSession(Base):
@@ -37,6 +45,12 @@ class DeskSession(Base):
     csrf_token: Mapped[str] = mapped_column(sa.String(64))
     created_at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
     seen_at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
+    is_strong: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
+    """Whether a second factor was shown, or what counts as two: a passkey, or the newsroom's own provider."""
+    proven_at: Mapped[dt.datetime] = mapped_column(UTCDateTime)
+    """When they last showed who they are; what changes the ways in needs it to be fresh."""
+    browser: Mapped[str] = mapped_column(sa.String(40), default="", server_default="")
+    """A coarse name, like `Firefox on Linux`, so that they know their own sessions; no address of a machine (O-54)."""
 
     user: Mapped[User] = relationship()
 

@@ -15,7 +15,9 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy.orm import Session
 
-from digest.models import DeskSession, LogEntry, User
+from digest.issues import log
+from digest.models import DeskSession, User
+from digest.web.access import waiting
 from subscribers.db import Database
 from subscribers.forms import BadAddress, parse_address
 from subscribers.vault import USER_ADDRESS, Vault
@@ -48,12 +50,31 @@ class BadAccount(ValueError):
 
 
 def add_user(
-    session: Session, vault: Vault, name: str, password: str, role: str, address: str | None, now: dt.datetime
+    session: Session,
+    vault: Vault,
+    name: str,
+    password: str,
+    role: str,
+    address: str | None,
+    now: dt.datetime,
+    who: str = "operator",
 ) -> User:
     """Add a person to the desk. `address` is where test-sends and reminders go; without one, none do.
 
-    With an address, call `vault.prepare()` before the transaction. Raises `BadAccount` with a sentence.
+    It is taken to be theirs: whoever may call this knows. With an address, call `vault.prepare()` before the
+    transaction. Raises `BadAccount` with a sentence.
     """
+    name = clean_name(name)
+    hashed = hashed_password(password, name)
+    user = new_user(session, vault, name, role, address, now)
+    user.password_hash, user.joined_at = hashed, now
+    user.address_verified_at = now if user.address_sealed else None
+    log.append(session, at=now, who=who, action="user-added", about=name, detail=f"as {user.role}")
+    return user
+
+
+def new_user(session: Session, vault: Vault, name: str, role: str, address: str | None, now: dt.datetime) -> User:
+    """A row for somebody who has no way in yet, and whose address nobody has confirmed. Raises `BadAccount`."""
     name = clean_name(name)
     if session.scalar(sa.select(User.id).where(User.name == name)) is not None:
         raise BadAccount(f"There is already somebody called {name!r}.")
@@ -61,13 +82,11 @@ def add_user(
     user = User(
         public_id=public_id,
         name=name,
-        password_hash=_hash(_good_password(password, name)),
-        address_sealed=_sealed(vault, address, public_id),
-        role=_known_role(role),
+        address_sealed=sealed_address(vault, address, public_id),
+        role=known_role(role),
         created_at=now,
     )
     session.add(user)
-    session.add(LogEntry(at=now, who="operator", action="user-added", object=name, detail=f"as {user.role}"))
     session.flush()
     return user
 
@@ -75,7 +94,8 @@ def add_user(
 def publishers(session: Session) -> tuple[str, ...]:
     """The names of those who may approve issues and send them, in their order."""
     roles = [role for role in Role if role.covers(Role.PUBLISHER)]
-    return tuple(session.scalars(sa.select(User.name).where(User.role.in_(roles)).order_by(User.name)))
+    able = sa.and_(User.role.in_(roles), User.disabled_at.is_(None), User.joined_at.is_not(None))
+    return tuple(session.scalars(sa.select(User.name).where(able).order_by(User.name)))
 
 
 def set_password(session: Session, user_id: int, password: str, who: str, now: dt.datetime) -> None:
@@ -83,29 +103,50 @@ def set_password(session: Session, user_id: int, password: str, who: str, now: d
 
     Raises `BadAccount` with a sentence.
     """
+    put_password(session, user_id, hashed_password(password, name_of(session, user_id)), who, now)
+
+
+def put_password(session: Session, user_id: int, hashed: str, who: str, now: dt.datetime) -> None:
+    """The same with a hash that was made before the transaction, so that nobody waits for it on SQLite."""
     user = session.get_one(User, user_id)
-    user.password_hash = _hash(_good_password(password, user.name))
-    session.execute(sa.delete(DeskSession).where(DeskSession.user_id == user_id))
-    session.add(LogEntry(at=now, who=who, action="password-changed", object=user.name))
+    user.password_hash = hashed
+    user.joined_at = user.joined_at or now
+    end_sessions(session, user_id)
+    log.append(session, at=now, who=who, action="password-changed", about=user.name)
+
+
+def end_sessions(session: Session, user_id: int) -> int:
+    """End every session and every half-done log-in of somebody; returns how many sessions there were."""
+    waiting.end_all(session, user_id)
+    ended = sa.delete(DeskSession).where(DeskSession.user_id == user_id).returning(DeskSession.user_id)
+    return len(session.execute(ended).all())
+
+
+def name_of(session: Session, user_id: int) -> str:
+    """What somebody logs in with."""
+    return session.get_one(User, user_id).name
 
 
 def check_password(database: Database, name: str, password: str) -> int | None:
     """The id of the user with this name and password; none where they do not belong together.
 
-    An unknown name takes as long as a wrong password (CVE-2025-9824), and a hash made with older parameters is
-    renewed. No transaction is open while the hash is computed, so a log-in never holds the write lock for long.
+    An unknown name, somebody without a password and somebody who may not come in any more take as long as a wrong
+    password (CVE-2025-9824), and a hash made with older parameters is renewed. No transaction is open while the hash
+    is computed, so a log-in never holds the write lock for long.
     """
     decoy = _decoy_hash()
-    query = sa.select(User.id, User.password_hash).where(User.name == _normal(name))
+    query = sa.select(User.id, User.password_hash, User.disabled_at).where(User.name == _normal(name))
     with database.read() as session:
         found = session.execute(query).one_or_none()
-    known = found.password_hash if found else decoy
-    if not _fits(known, password) or found is None:
+    known: str = (found.password_hash if found else None) or decoy
+    if not _fits(known, password) or found is None or found.password_hash is None or found.disabled_at is not None:
         return None
     if _hasher.check_needs_rehash(known):
         renewed = _hash(password)
         with database.write() as session:
-            session.execute(sa.update(User).where(User.id == found.id).values(password_hash=renewed))
+            # A password that was changed meanwhile stays changed.
+            unchanged = sa.and_(User.id == found.id, User.password_hash == known)
+            session.execute(sa.update(User).where(unchanged).values(password_hash=renewed))
     user_id: int = found.id
     return user_id
 
@@ -119,6 +160,11 @@ def clean_name(name: str) -> str:
     if not re.fullmatch(r"[^\W_](?:[\w.-]{0,62}[^\W_])?", normal):
         raise BadAccount("A name has letters, digits, dots and hyphens, at most 64; it is not an e-mail address.")
     return normal
+
+
+def hashed_password(password: str, name: str) -> str:
+    """The hash of a password that is good enough for somebody of this name. Raises `BadAccount` with a sentence."""
+    return _hash(_good_password(password, name))
 
 
 def _normal(name: str) -> str:
@@ -137,13 +183,15 @@ def _good_password(password: str, name: str) -> str:
     return password
 
 
-def _known_role(role: str) -> str:
+def known_role(role: str) -> str:
+    """A role that there is. Raises `BadAccount`."""
     if role not in set(Role):
         raise BadAccount(f"{role!r} is not a role; the roles are {', '.join(Role)}.")
     return role
 
 
-def _sealed(vault: Vault, address: str | None, public_id: bytes) -> bytes | None:
+def sealed_address(vault: Vault, address: str | None, public_id: bytes) -> bytes | None:
+    """An address as it is kept; call `vault.prepare()` before the transaction. Raises `BadAccount`."""
     if address is None:
         return None
     parsed = parse_address(address)

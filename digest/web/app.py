@@ -8,19 +8,26 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from digest.web.archive import archive_routes
+from digest.web.desk.account import account_routes, address_routes
 from digest.web.desk.add import add_routes
 from digest.web.desk.approve import approve_routes
 from digest.web.desk.calendar import calendar_routes
 from digest.web.desk.checks import check_routes
+from digest.web.desk.factors import app_routes, passkey_routes
 from digest.web.desk.history import history_routes
+from digest.web.desk.invited import first_routes, invited_routes
 from digest.web.desk.issue import issue_routes
 from digest.web.desk.issues import list_routes
 from digest.web.desk.log import log_routes
 from digest.web.desk.login import login_routes
+from digest.web.desk.passkey import passkey_login_routes
+from digest.web.desk.people import people_routes
 from digest.web.desk.preview import preview_routes
 from digest.web.desk.proof import proof_routes
+from digest.web.desk.provider import provider_routes
 from digest.web.desk.report import report_routes
 from digest.web.desk.search import search_routes
+from digest.web.desk.second import second_routes
 from digest.web.desk.sending import sending_routes
 from digest.web.desk.watch import watch_routes
 from digest.web.door import Door, Doorkeeper, rule
@@ -48,6 +55,16 @@ def create_app(parts: Parts) -> Litestar:
     )
     desk = [
         *login_routes(parts),
+        *second_routes(parts),
+        *passkey_login_routes(parts),
+        *account_routes(parts),
+        *address_routes(parts),
+        *app_routes(parts),
+        *passkey_routes(parts),
+        *people_routes(parts),
+        *invited_routes(parts),
+        *first_routes(parts),
+        *provider_routes(parts),
         *list_routes(parts),
         *issue_routes(parts),
         *add_routes(parts),

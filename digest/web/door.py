@@ -143,8 +143,10 @@ class Doorkeeper:
         session_id = request.cookies.get(cookie_name(secure=self._parts.is_https))
         if not session_id:
             return None
-        now = self._parts.clock()
-        return await sync_to_thread(find_visitor, self._parts.database, session_id, now, is_seen=is_seen)
+        parts = self._parts
+        return await sync_to_thread(
+            find_visitor, parts.database, session_id, parts.clock(), parts.session_rules, is_seen=is_seen
+        )
 
     def _check_host(self, request: Request[Any, Any, Any]) -> None:
         name = host_name(request.headers.get("host", ""))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,7 +16,12 @@ from digest.mail.outbox import LedgerOutbox
 from digest.mail.render import Renderer
 from digest.mail.slices import Enqueue
 from digest.settings import Newsletter, Settings
+from digest.web.access.codes import SecretBox
+from digest.web.access.passkeys import Site, site_of
+from digest.web.access.provider import Provider
+from digest.web.accounts import Role
 from digest.web.desk.remembered import Remembered
+from digest.web.sessions import Rules
 from digest.web.throttle import Throttle
 from subscribers.db import Database
 from subscribers.keys import Keys
@@ -66,6 +72,34 @@ class Parts:
     def host(self) -> str:
         """The one name we answer to."""
         return (urlsplit(self.base_url).hostname or "").lower()
+
+    @property
+    def title(self) -> str:
+        """What the installation is called where it has to have a name: like its first newsletter."""
+        return next(iter(self.settings.newsletters.values())).title
+
+    @cached_property
+    def secret_box(self) -> SecretBox:
+        """What the secrets of authenticator apps are sealed with."""
+        return SecretBox(self.keys.token)
+
+    @cached_property
+    def provider(self) -> Provider | None:
+        """The newsroom's own identity provider, where the settings name one."""
+        oidc = self.settings.login.oidc
+        back = f"{self.base_url}/desk/login/provider/return"
+        return Provider(oidc, self.settings.fetch, back, self.clock) if oidc else None
+
+    @property
+    def passkey_site(self) -> Site | None:
+        """Where passkeys belong to; none where browsers make none."""
+        return site_of(self.base_url, self.title)
+
+    @property
+    def session_rules(self) -> Rules:
+        """How long sessions last and how strong they are, as `[login]` says."""
+        login = self.settings.login
+        return Rules(login.idle, login.session, frozenset(map(Role, login.second_factor)))
 
     def newsletter(self, slug: str) -> Newsletter | None:
         """The newsletter with this slug, if the settings declare one."""

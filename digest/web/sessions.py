@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import secrets
 from dataclasses import dataclass
 
@@ -12,13 +11,28 @@ from litestar.datastructures import Cookie
 from sqlalchemy.orm import Session
 
 from digest.models import DeskSession, User
+from digest.web.access.tokens import hash_id
 from digest.web.accounts import Role
 from subscribers.db import Database
 
 IDLE = dt.timedelta(minutes=30)
 ABSOLUTE = dt.timedelta(hours=8)
+FRESH = dt.timedelta(minutes=15)
+"""So long after showing who they are may people change how they come in."""
 # Being seen is written down at most this often, so that reading pages does not become writing rows.
 SEEN_EVERY = dt.timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How long sessions last, and which roles' sessions need a second factor (`[login]`)."""
+
+    idle: dt.timedelta = IDLE
+    absolute: dt.timedelta = ABSOLUTE
+    second_factor: frozenset[Role] = frozenset()
+
+
+RULES = Rules()
 
 
 @dataclass(frozen=True)
@@ -29,9 +43,12 @@ class Visitor:
     name: str
     role: Role
     has_address: bool
-    """Whether test-sends have somewhere to go."""
+    """Whether test-sends have somewhere to go that is known to be theirs (W-43)."""
     csrf_token: str
     session_hash: bytes
+    proven_at: dt.datetime
+    is_strong: bool
+    """Whether they came in by two factors."""
 
     def __repr__(self) -> str:
         return f"Visitor({self.name!r}, {self.role})"
@@ -46,8 +63,21 @@ class Visitor:
         """Whether they may approve issues and send them."""
         return self.role.covers(Role.PUBLISHER)
 
+    def is_fresh(self, now: dt.datetime) -> bool:
+        """Whether they showed who they are so lately that they may change how they come in."""
+        return now - self.proven_at < FRESH
 
-def open_session(session: Session, user_id: int, now: dt.datetime, instead_of: str | None = None) -> str:
+
+def open_session(
+    session: Session,
+    user_id: int,
+    now: dt.datetime,
+    instead_of: str | None = None,
+    *,
+    is_strong: bool = False,
+    browser: str = "",
+    rules: Rules = RULES,
+) -> str:
     """Begin a session and give the id for its cookie: 256 random bits, of which only the hash is kept.
 
     `instead_of` is what the browser's cookie held until now; that session ends, so an id that was planted before the
@@ -56,7 +86,7 @@ def open_session(session: Session, user_id: int, now: dt.datetime, instead_of: s
     session_id = secrets.token_urlsafe(32)
     if instead_of:
         close_session(session, hash_id(instead_of))
-    session.execute(sa.delete(DeskSession).where(_is_over(now)))
+    session.execute(sa.delete(DeskSession).where(_is_over(now, rules)))
     session.add(
         DeskSession(
             id_hash=hash_id(session_id),
@@ -64,20 +94,26 @@ def open_session(session: Session, user_id: int, now: dt.datetime, instead_of: s
             csrf_token=secrets.token_urlsafe(32),
             created_at=now,
             seen_at=now,
+            proven_at=now,
+            is_strong=is_strong,
+            browser=browser,
         )
     )
+    session.execute(sa.update(User).where(User.id == user_id).values(seen_at=now))
     return session_id
 
 
-def find_visitor(database: Database, session_id: str, now: dt.datetime, *, is_seen: bool = True) -> Visitor | None:
-    """Who the cookie's session belongs to; none if there is no such session or its time is over.
+def find_visitor(
+    database: Database, session_id: str, now: dt.datetime, rules: Rules = RULES, *, is_seen: bool = True
+) -> Visitor | None:
+    """Who the cookie's session belongs to; none if there is no such session, its time is over, or it is too weak.
 
     `is_seen` says whether somebody is there: what a page asks by itself keeps no session open (W-02).
     """
     query = (
         sa.select(DeskSession, User)
         .join(User, DeskSession.user_id == User.id)
-        .where(DeskSession.id_hash == hash_id(session_id), sa.not_(_is_over(now)))
+        .where(DeskSession.id_hash == hash_id(session_id), sa.not_(_is_over(now, rules)), User.disabled_at.is_(None))
     )
     with database.read() as session:
         found = session.execute(query).one_or_none()
@@ -86,21 +122,32 @@ def find_visitor(database: Database, session_id: str, now: dt.datetime, *, is_se
         row, user = found
         seen_at = row.seen_at
         visitor = Visitor(
-            user.id, user.name, Role(user.role), user.address_sealed is not None, row.csrf_token, row.id_hash
+            user.id,
+            user.name,
+            Role(user.role),
+            user.address_sealed is not None and user.address_verified_at is not None,
+            row.csrf_token,
+            row.id_hash,
+            row.proven_at,
+            row.is_strong,
         )
+    if visitor.role in rules.second_factor and not visitor.is_strong:
+        return None
     if is_seen and now - seen_at >= SEEN_EVERY:
-        _write_seen(database, visitor.session_hash, now)
+        _write_seen(database, visitor, now)
     return visitor
+
+
+def sessions_of(session: Session, user_id: int, now: dt.datetime, rules: Rules = RULES) -> list[DeskSession]:
+    """Somebody's sessions that are good, the one seen last first."""
+    mine = sa.and_(DeskSession.user_id == user_id, sa.not_(_is_over(now, rules)))
+    query = sa.select(DeskSession).where(mine).order_by(DeskSession.seen_at.desc(), DeskSession.created_at.desc())
+    return list(session.scalars(query))
 
 
 def close_session(session: Session, session_hash: bytes) -> None:
     """End one session."""
     session.execute(sa.delete(DeskSession).where(DeskSession.id_hash == session_hash))
-
-
-def hash_id(session_id: str) -> bytes:
-    """What is kept of a session's id: a stolen database opens no desk. The id is random, so no salt is needed."""
-    return hashlib.sha256(session_id.encode()).digest()
 
 
 def cookie_name(*, secure: bool) -> str:
@@ -110,20 +157,24 @@ def cookie_name(*, secure: bool) -> str:
 
 def session_cookie(session_id: str, *, secure: bool) -> Cookie:
     """The cookie of a session. It has no age of its own: the server decides when it is over."""
-    return Cookie(
-        key=cookie_name(secure=secure), value=session_id, path="/", secure=secure, httponly=True, samesite="strict"
-    )
+    return desk_cookie(cookie_name(secure=secure), session_id, secure=secure)
 
 
-def _is_over(now: dt.datetime) -> sa.ColumnElement[bool]:
-    return sa.or_(DeskSession.seen_at <= now - IDLE, DeskSession.created_at <= now - ABSOLUTE)
+def desk_cookie(name: str, value: str, *, secure: bool, max_age: int | None = None) -> Cookie:
+    """A cookie of the desk: for the server alone, sent with what our own pages ask for, and with nothing else."""
+    return Cookie(key=name, value=value, max_age=max_age, path="/", secure=secure, httponly=True, samesite="strict")
 
 
-def _write_seen(database: Database, session_hash: bytes, now: dt.datetime) -> None:
+def _is_over(now: dt.datetime, rules: Rules) -> sa.ColumnElement[bool]:
+    return sa.or_(DeskSession.seen_at <= now - rules.idle, DeskSession.created_at <= now - rules.absolute)
+
+
+def _write_seen(database: Database, visitor: Visitor, now: dt.datetime) -> None:
     with database.write() as session:
         # A clock that a second request has already moved on is not moved back.
         session.execute(
             sa.update(DeskSession)
-            .where(DeskSession.id_hash == session_hash, DeskSession.seen_at < now)
+            .where(DeskSession.id_hash == visitor.session_hash, DeskSession.seen_at < now)
             .values(seen_at=now)
         )
+        session.execute(sa.update(User).where(User.id == visitor.user_id).values(seen_at=now))

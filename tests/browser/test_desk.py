@@ -72,7 +72,7 @@ class Room:
         page.goto(f"{self.url}{path}")
         page.get_by_label("Name").fill(name)
         page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Log in").click()
+        page.get_by_role("button", name="Log in", exact=True).click()
         expect(page).to_have_url(f"{self.url}{path}")
 
     def picture(self, page: Page, name: str) -> None:

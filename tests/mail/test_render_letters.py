@@ -49,6 +49,8 @@ LETTERS: dict[str, dict[str, Any]] = {
         "desk_url": "https://digest.example.org/desk/issues/watchdog/2026-W47",
         "reasons": ["10 copies in a row were refused alike: 550 5.7.1 Message rejected as unsolicited"],
     },
+    "invited": {"person": "edith", "hours": 72, "link_url": f"https://digest.example.org/desk/invited/{'i' * 43}"},
+    "address": {"person": "edith", "hours": 24, "link_url": f"https://digest.example.org/desk/address/{'a' * 43}"},
 }
 
 

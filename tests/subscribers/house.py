@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -101,11 +102,14 @@ def make_app(
 
 
 @contextmanager
-def serving(app: Litestar) -> Iterator[str]:
-    """The application behind a real server on a free port of this machine; yields its address."""
+def serving(app: Litestar, listening: socket.socket | None = None) -> Iterator[str]:
+    """The application behind a real server on a free port of this machine; yields its address.
+
+    Where the port has to be known before, `listening` is what `digest.run.listen` gave.
+    """
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False, lifespan="on", ws="none"))
     # From here on whoever comes is kept waiting rather than sent away.
-    listening = listen("127.0.0.1", 0)
+    listening = listening or listen("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:

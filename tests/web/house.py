@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import unescape
 from pathlib import Path
 
@@ -73,7 +73,7 @@ STORIES = [
 ]
 
 
-def make_settings(base_url: str = BASE_URL) -> Settings:
+def make_settings(base_url: str = BASE_URL, login: dict[str, object] | None = None) -> Settings:
     newsletter = {
         "title": "Watchdog",
         "description": "Human rights and press freedom, every Thursday.",
@@ -88,7 +88,11 @@ def make_settings(base_url: str = BASE_URL) -> Settings:
             {"feed": "https://blog.example.org/trouble/", "section": "Journalists in Trouble"},
         ],
     }
-    data = {"newsletters": {"watchdog": newsletter}, "web": {"base_url": base_url}}
+    data: dict[str, object] = {
+        "newsletters": {"watchdog": newsletter},
+        "web": {"base_url": base_url},
+        "login": login or {},
+    }
     return parse(data, {}, Path("/nowhere/digest.toml"))
 
 
@@ -101,8 +105,10 @@ def make_service(database: Database, keys: Keys, settings: Settings, vault: Vaul
     return Service(database, vault, keys, outbox, settings.web.base_url, infos)
 
 
-def make_parts(database: Database, keys: Keys, clock: Clock, base_url: str = BASE_URL) -> Parts:
-    settings = make_settings(base_url)
+def make_parts(
+    database: Database, keys: Keys, clock: Clock, base_url: str = BASE_URL, login: dict[str, object] | None = None
+) -> Parts:
+    settings = make_settings(base_url, login)
     follow(database)
     vault = Vault(database, keys)
     outbox = LedgerOutbox(vault)
@@ -120,6 +126,11 @@ def make_parts(database: Database, keys: Keys, clock: Clock, base_url: str = BAS
         public_routes=public_routes(make_service(database, keys, settings, vault, outbox), pages, clock),
         clock=clock,
     )
+
+
+def with_login(parts: Parts, **login: object) -> Parts:
+    """The same parts under other rules of `[login]`."""
+    return replace(parts, settings=make_settings(parts.base_url, login))
 
 
 def add_readers(parts: Parts, *addresses: str) -> None:

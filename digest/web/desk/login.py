@@ -8,22 +8,28 @@ from typing import Any
 
 import sqlalchemy as sa
 from litestar import Request, Response, get, post
-from litestar.datastructures import Cookie
 from litestar.handlers import HTTPRouteHandler
 from sqlalchemy.orm import Session
 
-from digest.models import LogEntry, User
+from digest.issues import log
+from digest.models import User
+from digest.web.access.steps import Proof
 from digest.web.accounts import BadAccount, Role, check_password, clean_name
+from digest.web.desk.entering import advance, attempt_of, end_session_cookie, retry_after, too_many
 from digest.web.desk.page import desk_page, see
 from digest.web.door import Door, form_of, rule, visitor_of
 from digest.web.form import Form
 from digest.web.parts import Parts
-from digest.web.sessions import close_session, cookie_name, open_session, session_cookie
-from digest.web.throttle import Attempt, make_device_mark, read_device_mark
-from subscribers.networks import prefix_of
+from digest.web.sessions import close_session
 
 HOME = "/desk"
-REMEMBER_DEVICE = dt.timedelta(days=90)
+NOTES = {
+    "logged-out": "You are logged out.",
+    "over": "That took too long, or there were too many wrong codes. Please begin anew.",
+    "again": "Please log in once more; then you can change how you come in.",
+    "changed": "That is done. Please log in.",
+}
+"""What the page says after something: only these sentences, never a text from an address."""
 
 
 def login_routes(parts: Parts) -> list[HTTPRouteHandler]:
@@ -34,8 +40,7 @@ def login_routes(parts: Parts) -> list[HTTPRouteHandler]:
         wanted = safe_next(request.query_params.get("next"))
         if request.scope["user"] is not None:
             return see(wanted)
-        left = request.query_params.get("done") == "logged-out"
-        return _form(parts, wanted, note="You are logged out." if left else "")
+        return login_page(parts, wanted, note=NOTES.get(request.query_params.get("done", ""), ""))
 
     @post("/desk/login", opt=rule(Door.LOGIN), media_type="text/html", sync_to_thread=True)
     def enter(request: Request[Any, Any, Any]) -> Response[Any]:
@@ -46,9 +51,10 @@ def login_routes(parts: Parts) -> list[HTTPRouteHandler]:
         visitor, now = visitor_of(request), parts.clock()
         with parts.database.write() as session:
             close_session(session, visitor.session_hash)
-            session.add(LogEntry(at=now, who=visitor.name, action="logged-out", object="desk"))
-        answer = see("/desk/login?done=logged-out")
-        answer.set_cookie(_ended(parts))
+            log.append(session, at=now, who=visitor.name, action="logged-out", about="desk")
+        again = form_of(request).raw("then") == "again"
+        answer = see(f"/desk/login?done=again&next={HOME}/account" if again else "/desk/login?done=logged-out")
+        answer.set_cookie(end_session_cookie(parts))
         return answer
 
     return [ask, enter, leave]
@@ -60,28 +66,7 @@ def safe_next(wanted: str | None) -> str:
     return path if re.fullmatch(r"/desk(/[A-Za-z0-9._-]+)*/?", path) and ".." not in path else HOME
 
 
-def _enter(parts: Parts, request: Request[Any, Any, Any], form: Form) -> Response[Any]:
-    now, name, wanted = parts.clock(), form.line("name"), safe_next(form.raw("next"))
-    attempt = _attempt(parts, request, name)
-    if left := parts.throttle.admit(attempt, now):
-        note = f"There were too many tries. Please wait {_in_words(left)} and try once more."
-        return _form(parts, wanted, name=name, problem=note, status=429, wait=left)
-    user_id = check_password(parts.database, name, form.raw("password"))
-    if user_id is None:
-        _log_failure(parts, name, now)
-        return _form(parts, wanted, name=name, problem="This name and password do not belong together.", status=403)
-    parts.throttle.succeeded(attempt)
-    with parts.database.write() as session:
-        session_id = open_session(session, user_id, now, instead_of=request.cookies.get(_cookie(parts)))
-        account = session.get_one(User, user_id).name
-        session.add(LogEntry(at=now, who=account, action="logged-in", object="desk"))
-    answer = see(wanted)
-    answer.set_cookie(session_cookie(session_id, secure=parts.is_https))
-    answer.set_cookie(_device_cookie(parts, account))
-    return answer
-
-
-def _form(
+def login_page(
     parts: Parts,
     wanted: str,
     *,
@@ -91,27 +76,46 @@ def _form(
     status: int = 200,
     wait: dt.timedelta | None = None,
 ) -> Response[str]:
-    headers = {"retry-after": str(int(wait.total_seconds()) + 1)} if wait else None
+    """The page with every way in that there is."""
+    login = parts.settings.login
     return desk_page(
-        parts, None, "login", status=status, headers=headers, wanted=wanted, account=name, problem=problem, note=note
+        parts,
+        None,
+        "login",
+        status=status,
+        headers=retry_after(wait),
+        wanted=wanted,
+        account=name,
+        problem=problem,
+        note=note,
+        passwords=login.passwords,
+        passkeys=parts.passkey_site is not None,
+        provider=login.oidc.name if login.oidc else "",
     )
 
 
-def _attempt(parts: Parts, request: Request[Any, Any, Any], name: str) -> Attempt:
-    try:
-        account = clean_name(name)
-    except BadAccount:
-        account = ""
-    mark = request.cookies.get(f"{_cookie(parts)}-device", "")
-    prefix = prefix_of(request.client.host if request.client else None)
-    return Attempt(account, prefix, read_device_mark(parts.keys.rate, account, mark))
+def _enter(parts: Parts, request: Request[Any, Any, Any], form: Form) -> Response[Any]:
+    now, name, wanted = parts.clock(), form.line("name"), safe_next(form.raw("next"))
+    if not parts.settings.login.passwords:
+        return login_page(parts, wanted, problem="The desk is not opened by passwords here.", status=403)
+    attempt = attempt_of(parts, request, name)
+    if left := parts.throttle.admit(attempt, now):
+        return login_page(parts, wanted, name=name, problem=too_many(left), status=429, wait=left)
+    user_id = check_password(parts.database, name, form.raw("password"))
+    if user_id is None:
+        _log_failure(parts, name, now)
+        problem = "This name and password do not belong together."
+        return login_page(parts, wanted, name=name, problem=problem, status=403)
+    parts.throttle.succeeded(attempt)
+    with parts.database.write() as session:
+        return advance(parts, request, session, user_id, Proof.PASSWORD, wanted)
 
 
 def _log_failure(parts: Parts, name: str, now: dt.datetime) -> None:
     """A failure is written with the name of an account; what else was typed may be a password in the wrong field."""
     with parts.database.write() as session:
         known = _known_name(session, name)
-        session.add(LogEntry(at=now, who=known or "somebody", action="log-in-failed", object="desk"))
+        log.append(session, at=now, who=known or "somebody", action="log-in-failed", about="desk")
 
 
 def _known_name(session: Session, name: str) -> str | None:
@@ -119,32 +123,3 @@ def _known_name(session: Session, name: str) -> str | None:
         return session.scalar(sa.select(User.name).where(User.name == clean_name(name)))
     except BadAccount:
         return None
-
-
-def _in_words(left: dt.timedelta) -> str:
-    seconds = int(left.total_seconds()) + 1
-    if seconds < 90:  # noqa: PLR2004 -- beyond it, minutes are the clearer word.
-        return "a second" if seconds == 1 else f"{seconds} seconds"
-    return f"{-(-seconds // 60)} minutes"
-
-
-def _cookie(parts: Parts) -> str:
-    return cookie_name(secure=parts.is_https)
-
-
-def _device_cookie(parts: Parts, account: str) -> Cookie:
-    return Cookie(
-        key=f"{_cookie(parts)}-device",
-        value=make_device_mark(parts.keys.rate, account),
-        max_age=int(REMEMBER_DEVICE.total_seconds()),
-        path="/",
-        secure=parts.is_https,
-        httponly=True,
-        samesite="strict",
-    )
-
-
-def _ended(parts: Parts) -> Cookie:
-    return Cookie(
-        key=_cookie(parts), value="", max_age=0, path="/", secure=parts.is_https, httponly=True, samesite="strict"
-    )

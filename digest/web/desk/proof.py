@@ -46,7 +46,7 @@ def proof_routes(parts: Parts) -> list[HTTPRouteHandler]:
 def post_test(parts: Parts, hand: Hand, visitor: Visitor) -> Done | Refused:
     """Leave a test copy of the issue as it stands in the outbox, in the caller's transaction."""
     if not visitor.has_address:
-        return Refused("Your account has no address to send a test to. Ask whoever runs this to add it.")
+        return Refused("Your account has no confirmed address to send a test to. Give one on your account’s page.")
     if _sent_lately(hand.session, visitor.user_id, hand.now) >= MOST:
         return Refused(f"You have had {MOST} test copies within the hour. The preview shows the same.")
     try:
