@@ -14,7 +14,6 @@ from subscribers.erasing import Mark, erase
 from subscribers.forms import Address
 from subscribers.letters import FRESH_FOR
 from subscribers.models import FreshLink, Subscriber, Subscription
-from subscribers.records import Records
 from subscribers.service import Service
 from subscribers.tokens import Purpose, hash_token, never_token, new_token, subscription_token
 
@@ -42,9 +41,7 @@ def never(service: Service, address: Address, now: dt.datetime) -> None:
     service.never(never_token(service.token_key, *_hashes(service, address)), now)
 
 
-def forget(
-    service: Service, records: Records, address: Address, now: dt.datetime, *, keeps_mark: bool = True
-) -> Mark | None:
+def forget(service: Service, address: Address, now: dt.datetime, *, keeps_mark: bool = True) -> Mark | None:
     """Erase somebody with all that is kept of them; none where nothing is. Raises as `erase` does."""
     token = new_token()
     with service.rooms.database.write() as session:
@@ -53,7 +50,7 @@ def forget(
             return None
         # Nobody else ever knows this link, and it goes with the person.
         session.add(FreshLink(token_hash=hash_token(token), subscriber_id=person, until=now + FRESH_FOR))
-    return erase(service.rooms, records, token, now, keeps_mark=keeps_mark)
+    return erase(service.rooms, token, now, keeps_mark=keeps_mark)
 
 
 def _is(service: Service, address: Address) -> sa.ColumnElement[bool]:

@@ -10,7 +10,6 @@ import typer
 from digest.cli.context import Failed, Json, NewsletterName, app, house, newsletters, operator
 from digest.cli.printing import counted, print_json, print_table, say
 from digest.issues import log
-from digest.mail.personal import LedgerRecords
 from digest.wiring import House
 from subscribers import by_hand
 from subscribers.erasing import Mark
@@ -118,7 +117,7 @@ def erase(
     if not yes and not (sys.stdin.isatty() and typer.confirm("Everything that is kept of them is deleted. Go on?")):
         raise Failed("Nothing was changed. Where there is no terminal to ask, say it with --yes.")
     _note(built, "erase", "a person", "by hand" + (", without a mark" if no_mark else ""))
-    mark = by_hand.forget(built.service, LedgerRecords(), address, built.clock(), keeps_mark=not no_mark)
+    mark = by_hand.forget(built.service, address, built.clock(), keeps_mark=not no_mark)
     say(f"they are erased; {_MARKS[mark] if mark else 'somebody else was faster'}")
 
 

@@ -12,7 +12,16 @@ from digest.inbound.automatic import is_automatic
 from digest.inbound.complaints import is_feedback, read_complaint
 from digest.inbound.mailboxes import JOINING, LEAVING
 from digest.inbound.mime import Part
-from digest.inbound.notice import ByDelivery, BySubscription, Ignored, Notice, Sign, Unreadable
+from digest.inbound.notice import (
+    ByConfirmation,
+    ByDelivery,
+    ByPerson,
+    BySubscription,
+    Ignored,
+    Notice,
+    Sign,
+    Unreadable,
+)
 from digest.inbound.posted import Posted
 from digest.inbound.reports import is_report, read_bounce
 from digest.inbound.status import Meaning
@@ -71,6 +80,9 @@ class Reader:
             case BySubscription() as link:
                 # Whoever was forwarded an issue has its link, and may do no more with it than the link itself does.
                 return [Notice(Sign.LEAVE, link, reason="complaint")]
+            case ByPerson() | ByConfirmation() as letter:
+                # Only whom a letter was sent to has its links.
+                return [Notice(Sign.COMPLAINT, letter, reason="complaint")]
             case said:
                 return said
 

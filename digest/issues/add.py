@@ -72,7 +72,7 @@ def add_post(
         if item is not None:
             stood, item.included = item.included, True
             return "" if stood else quoted(item)
-        item = _item(issue, post, heading, len(items))
+        item = _item(issue, post, heading, len(items), now)
         order = reading_order(items, sections)
         items.append(item)
         number(placed(order, item, heading, None, ranked(items, [*sections, heading])))
@@ -83,7 +83,7 @@ def add_post(
     return done if isinstance(done, Refused) else _added(session, done, post_id, stood=stood)
 
 
-def _item(issue: Issue, post: Post, section: str, position: int) -> Item:
+def _item(issue: Issue, post: Post, section: str, position: int, now: dt.datetime) -> Item:
     candidate = Candidate(post.id, section, post.title, post.published_at, post.summary, post.body)
     one = pick(candidate, included=True, lead=False)
     return Item(
@@ -94,6 +94,7 @@ def _item(issue: Issue, post: Post, section: str, position: int) -> Item:
         included=True,
         headline=one.headline,
         summary=one.summary,
+        taken_at=now,
     )
 
 

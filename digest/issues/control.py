@@ -108,17 +108,17 @@ def approve(
     if issue.state is IssueState.APPROVED:
         return _done(issue, f"It was already approved by {issue.approved_by}.")
     held = issue.hold_reason if issue.state is IssueState.HELD else ""
+    before = approvals(session, issue)
     refused = (
         _refused(issue, Step.APPROVE)
         or stale(issue, expected_revision)
         or _empty(session, issue)
+        or _twice(issue, before, one_line(who))
+        # Last, since it keeps the reasons.
         or override(session, issue, findings, overrides, who=who, now=now)
     )
     if refused:
         return refused
-    before = approvals(session, issue)
-    if one_line(who) in before:
-        return Refused(f"You have approved {issue.name} as it stands; the other approval has to be somebody else's.")
     session.add(Approval(issue_id=issue.id, revision=issue.revision, who=one_line(who), at=now))
     detail = f"revision {issue.revision}" + (f"; overrides the hold: {held}" if held else "")
     if (still := needed - len(before) - 1) > 0:
@@ -242,6 +242,12 @@ def stale(issue: Issue, expected: int | None) -> Refused | None:
         f"Somebody changed {issue.name} in the meantime: it stands at revision {issue.revision}, and this was made from"
         f" revision {expected}. Look at what is new first."
     )
+
+
+def _twice(issue: Issue, before: Sequence[str], who: str) -> Refused | None:
+    if who not in before:
+        return None
+    return Refused(f"You have approved {issue.name} as it stands; the other approval has to be somebody else's.")
 
 
 def _forget_approvals(session: Session, issue: Issue) -> None:

@@ -24,10 +24,9 @@ from digest.gather.address import is_allowed_host
 from digest.gather.answers import Failed, There
 from digest.gather.fetch import Fetcher
 from digest.issues.view import is_home
-from digest.mail.changes import insert_into
 from digest.models import Link
 from digest.settings import Settings
-from subscribers.db import Database
+from subscribers.db import Database, insert_into
 
 Outcome = Literal["fine", "moved", "dead", "unreachable", "unasked"]
 Rule = Callable[[str], bool]

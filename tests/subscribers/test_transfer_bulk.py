@@ -144,6 +144,7 @@ def person(line: int, blind_index: bytes) -> Person:
         is_shown=True,
         blind_index=blind_index,
         suppression_hash=b"",
+        mailbox_hash=None,
         public_id=b"",
         address="ann@example.org",
         sealed=b"",

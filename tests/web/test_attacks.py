@@ -76,12 +76,13 @@ class TestEnumeration:
 
     NAMES = ("anna", "boris", "edith", "nobody", "")
 
-    def test_every_name_gets_the_same_answer(self, browser: Browser, known: Parts):
+    @pytest.mark.usefixtures("known")
+    def test_every_name_gets_the_same_answer(self, browser: Browser):
         pages = {browser.log_in(name, "not the right one").text.replace(f'value="{name}"', "") for name in self.NAMES}
         # Where a name stands, the password field has the focus; that is about what was typed, not about what is known.
         assert len({page.replace(" autofocus", "") for page in pages}) == 1
 
-    def test_every_name_costs_one_hash(self, known: Parts, monkeypatch: pytest.MonkeyPatch):  # noqa: ARG002
+    def test_every_name_costs_one_hash(self, known: Parts, monkeypatch: pytest.MonkeyPatch):
         real, looked = accounts._fits, list[str]()
 
         def counted(hashed: str, password: str) -> bool:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from digest.issues.checks import Examined
 from digest.issues.edit import edit_issue
 from digest.issues.outcomes import Finding
 from digest.models import Issue
 from digest.web.app import Parts
-from digest.web.desk.checked import GOOD_FOR, Checked
+from digest.web.desk.remembered import GOOD_FOR, Remembered
 from digest.web.desk.show import find_issue
 from digest.web.desk.watch import with_places
 from digest.web.sessions import IDLE
@@ -64,14 +65,14 @@ def test_a_page_without_scripts_waits_for_the_checks(desk: Browser):
     assert "There is none." in desk.get(f"{ISSUE}?done=saved").text
 
 
-def test_what_the_checks_said_holds_for_a_minute_and_for_what_stood(desk: Browser, parts: Parts, clock: Clock):
+def test_what_the_checks_said_holds_for_a_moment_and_for_what_stood(desk: Browser, parts: Parts, clock: Clock):
     made: list[int] = []
 
-    def check() -> tuple[Finding, ...]:
+    def check() -> Examined:
         made.append(1)
-        return (Finding("warns", "subject", "It is long.", "Shorten it."),)
+        return Examined(1, {}, (Finding("warns", "subject", "It is long.", "Shorten it."),))
 
-    checked, issue = Checked(), loaded(parts)
+    checked, issue = Remembered(), loaded(parts)
     assert checked.known(issue, clock()) is None
     assert checked.of(issue, clock(), check) == checked.of(issue, clock(), check) == checked.known(issue, clock())
     assert len(made) == 1
@@ -84,6 +85,8 @@ def test_what_the_checks_said_holds_for_a_minute_and_for_what_stood(desk: Browse
     assert checked.known(issue, clock() + GOOD_FOR) is None
     checked.of(issue, clock() + GOOD_FOR, check)
     assert len(made) == 2
+    checked.forget(issue.id)
+    assert checked.known(issue, clock() + GOOD_FOR) is None
 
 
 def loaded(parts: Parts) -> Issue:
