@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from digest.issues.view import view
 from digest.mail.kept import rendering
 from digest.mail.kinds import ORDINARY, Kind
-from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, BadTemplate, Rendered, of_kind
+from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, BadTemplate, Rendered
 from digest.models import Issue
 from digest.settings import Newsletter
 from digest.web.desk.change import declared, wanted
@@ -133,7 +133,7 @@ def rendered_now(
     """
     if issue.frozen_at and (kept := rendering(issue, kind)):
         return kept
-    return of_kind(parts.renderer.renderings(view(session, issue.id, newsletter, parts.base_url)), kind)
+    return parts.renderer.rendering(view(session, issue.id, newsletter, parts.base_url), kind)
 
 
 def as_seen(parts: Parts, session: Session, issue: Issue, newsletter: Newsletter, kind: Kind = ORDINARY) -> Seen:

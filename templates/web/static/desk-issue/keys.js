@@ -166,7 +166,8 @@ function withControl(event) {
 export function listen() {
   document.body.append(sheet);
   save.onFresh(() => {
-    if (orphan?.story.matches(".out") && document.activeElement === document.body) orphan.next?.focus();
+    const focused = document.activeElement;
+    if (orphan?.story.matches(".out") && (focused === document.body || orphan.story.contains(focused))) orphan.next?.focus();
     orphan = null;
   });
   root.addEventListener("click", (event) => {
