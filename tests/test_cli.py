@@ -158,7 +158,9 @@ def test_a_thursday_by_hand(desk: Desk) -> None:
     (drafted,) = json.loads(desk("draft", "--json"))
     assert drafted["created"] is True
     name = drafted["name"]
-    assert json.loads(desk("show", name, "--json"))["items"]
+    first = json.loads(desk("show", name, "--json"))["items"][0]
+    assert desk("add", name, f"{first['link']}?utm_source=x") == f"{name} has the story. It was in the issue already.\n"
+    assert "none of the newsletter’s sources" in desk("add", name, "https://elsewhere.example/a", code=1)
     desk("check", name)
     desk("preview", name, "--to", "out")
     assert (desk.folder / "out" / f"{name.replace('/', '-')}.html").read_text().startswith("<!doctype html>")

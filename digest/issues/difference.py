@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from digest.issues.moves import Way, moves
 from digest.issues.snapshot import Snapshot, Story
 from digest.issues.wording import Piece, words
+
+ISSUE_TEXTS = ("subject", "preheader", "introduction")
+STORY_TEXTS = ("headline", "summary", "image_alt")
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,20 @@ def compare(old: Snapshot, new: Snapshot) -> Difference:
     ways = moves(old, new)
     found = [_story(before.get(story.post_id), story, ways.get(story.post_id)) for story in new.stories]
     gone = [StoryChange(story.post_id, story.headline, "gone") for story in old.stories if story.post_id not in after]
-    texts = _texts(old, new, ("subject", "preheader", "introduction"))
+    texts = _texts(old, new, ISSUE_TEXTS)
     return Difference(texts, (*(change for change in found if change is not None), *gone))
+
+
+def places(old: Snapshot, new: Snapshot) -> frozenset[tuple[int, str]]:
+    """Where two states differ: the post (0 for the issue itself) and the field, `order` among them."""
+    before, after = ({story.post_id: story for story in one.stories} for one in (old, new))
+    found = {(0, name) for name in ISSUE_TEXTS if getattr(old, name) != getattr(new, name)}
+    for post_id in before.keys() & after.keys():
+        pair = (before[post_id], after[post_id])
+        found |= {(post_id, one.name) for one in fields(Story) if len({getattr(story, one.name) for story in pair}) > 1}
+    if list(before) != list(after):
+        found.add((0, "order"))
+    return frozenset(found)
 
 
 def _story(old: Story | None, new: Story, way: Way | None) -> StoryChange | None:
@@ -65,7 +80,7 @@ def _story(old: Story | None, new: Story, way: Way | None) -> StoryChange | None
         came="" if old.included == new.included else "put in" if new.included else "left out",
         section=None if old.section == new.section else (old.section, new.section),
         way=way,
-        texts=_texts(old, new, ("headline", "summary", "image_alt")),
+        texts=_texts(old, new, STORY_TEXTS),
     )
     return None if change == StoryChange(new.post_id, new.headline) else change
 

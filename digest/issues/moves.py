@@ -27,6 +27,8 @@ def moves(old: Snapshot, new: Snapshot) -> dict[int, Way]:
     ways: dict[int, Way] = {}
     for heading in dict.fromkeys(story.section for story in new.stories):
         there, here = _orders(old, new, heading)
+        if there == here:
+            continue
         ways |= {post: "up" if here.index(post) < there.index(post) else "down" for post in _others(there, here)}
     return ways
 

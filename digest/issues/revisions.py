@@ -10,7 +10,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, undefer
 
 from digest.issues.edit import Asked, Went, change_issue
 from digest.issues.outcomes import Done, Refused
@@ -106,6 +106,15 @@ def history(session: Session, issue: Issue) -> tuple[RevisionLine, ...]:
     """All revisions that are kept, the newest first."""
     rows = session.scalars(sa.select(Revision).where(Revision.issue_id == issue.id).order_by(Revision.number.desc()))
     return tuple(map(_line, rows))
+
+
+def kept(session: Session, issue: Issue, *, before: int | None, count: int) -> list[tuple[RevisionLine, Snapshot]]:
+    """So many revisions with what the issue said at them, the newest first; only those `before` a number, if given."""
+    query = sa.select(Revision).where(Revision.issue_id == issue.id).options(undefer(Revision.snapshot))
+    if before is not None:
+        query = query.where(Revision.number < before)
+    rows = session.scalars(query.order_by(Revision.number.desc()).limit(count))
+    return [(_line(row), unpack(row.snapshot)) for row in rows]
 
 
 def stood(session: Session, issue: Issue, number: int) -> Snapshot | None:

@@ -1,4 +1,7 @@
-"""Purging the send log to counts (O-55): 35 days after an issue is over, its report stays and its deliveries go."""
+"""Purging the send log to counts (O-55): 35 days after an issue is over, its report stays and its deliveries go.
+
+What it said at each revision goes with them: who changed what stays in the log, and what was sent in the archive.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import sqlalchemy as sa
 from digest.mail import ledger
 from digest.mail.report import for_ever, to_json
 from digest.mail.report_data import count
-from digest.models import Delivery, Issue, IssueState, Report
+from digest.models import Delivery, Issue, IssueState, Report, Revision
 from subscribers.db import Database
 
 KEEP = dt.timedelta(days=35)
@@ -48,6 +51,7 @@ def purge(database: Database, now: dt.datetime) -> Purged:
         with database.write() as session:
             session.execute(sa.update(Report).where(Report.issue_id == issue_id).values(purged_at=now))
         done.append(name)
+    _remove_revisions(database, now)
     letters = _remove(database, sa.and_(ledger.IS_LETTER, Delivery.settled_at <= now - KEEP))
     return Purged(tuple(done), removed, letters, tuple(unclosed))
 
@@ -77,6 +81,15 @@ def _store(database: Database, issue_id: int, now: dt.datetime) -> bool:
         if report.closes:
             session.add(Report(issue_id=issue_id, made_at=now, data=to_json(for_ever(report))))
         return report.closes
+
+
+def _remove_revisions(database: Database, now: dt.datetime) -> None:
+    """Remove the revisions of issues that have been over for as long, those that never went out among them."""
+    over = sa.select(Issue.id).where(Issue.state.in_(OVER), Issue.finished_at <= now - KEEP)
+    with database.write() as session:
+        session.execute(
+            sa.delete(Revision).where(Revision.issue_id.in_(over)), execution_options={"synchronize_session": False}
+        )
 
 
 def _remove(database: Database, which: sa.ColumnElement[bool]) -> int:

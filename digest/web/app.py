@@ -10,6 +10,7 @@ from litestar.types import ControllerRouterHandler
 from digest.web.archive import archive_routes
 from digest.web.desk.add import add_routes
 from digest.web.desk.approve import approve_routes
+from digest.web.desk.history import history_routes
 from digest.web.desk.issue import issue_routes
 from digest.web.desk.issues import list_routes
 from digest.web.desk.login import login_routes
@@ -46,6 +47,7 @@ def create_app(parts: Parts) -> Litestar:
         *list_routes(parts),
         *issue_routes(parts),
         *add_routes(parts),
+        *history_routes(parts),
         *approve_routes(parts),
         *sending_routes(parts),
         *preview_routes(parts),

@@ -44,6 +44,7 @@ def told(old: str, new: str) -> str:
         ("A court frees one editor.", "A court frees two editors.", "A court frees [-one editor-]{+two editors+}."),
         # A small word between two changes helps nobody.
         ("Police search a flat", "Soldiers raid a house", "[-Police search a flat-]{+Soldiers raid a house+}"),
+        ("and one of them", "and *one* of them", "and [-one -]{+*one* +}of them"),
         ("One. Two.", "One.\n\nTwo.", "One[-. -]{+.\n\n+}Two."),
         ("خبرنگار آزاد شد", "خبرنگار بازداشت شد", "خبرنگار [-آزاد -]{+بازداشت +}شد"),
         ("記者が釈放", "記者が拘束", "記者が[-釈放-]{+拘束+}"),

@@ -13,6 +13,7 @@ from digest.issues import control, edit, revisions
 from digest.issues.draft import absorb_new_posts, redraft
 from digest.issues.outcomes import Done, Refused
 from digest.issues.snapshot import Snapshot, snapshot
+from digest.mail.report_purge import KEEP, purge
 from digest.models import IssueState, Revision
 from tests.issues.newsroom import DAY, HOUR, THURSDAY, House
 
@@ -224,3 +225,16 @@ def test_a_story_whose_item_is_gone_comes_back_with_its_words(thursday: House, i
         session.delete(edit.items_of(session, issue_id)[-1])
     do(thursday, revisions.restore, issue_id, 1)
     assert says(thursday, issue_id) == before
+
+
+@pytest.mark.parametrize("state", [IssueState.SENT, IssueState.CANCELLED])
+def test_revisions_go_with_the_issue_s_deliveries(thursday: House, issue_id: int, state: IssueState) -> None:
+    do(thursday, edit.edit_issue, issue_id, subject="One")
+    purge(thursday.database, THURSDAY + dt.timedelta(days=400))
+    assert len(lines(thursday, issue_id)) == 2
+    thursday.set(issue_id, state=state, finished_at=THURSDAY)
+    purge(thursday.database, THURSDAY + KEEP - HOUR)
+    assert len(lines(thursday, issue_id)) == 2
+    purge(thursday.database, THURSDAY + KEEP)
+    assert lines(thursday, issue_id) == []
+    assert thursday.log()[-1].detail == "revision 2: the subject"

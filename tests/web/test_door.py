@@ -24,6 +24,7 @@ FILLED = {
     "newsletter": "watchdog",
     "week": "2026-W46",
     "item": "1",
+    "number": "1",
     "step": "up",
     "token": "x" * 43,
     "document": "2026-W46.html",

@@ -29,6 +29,7 @@ DONE: Mapping[str, str] = {
     "added-twice": "The story is in. Another issue has it as well.",
     "undone": "Undone.",
     "redone": "Done again.",
+    "restored": "The issue says again what it said then. What stood before is kept in its history.",
     "left-out": "The story is left out. It stays here, in case.",
     "approved": "Approved. It goes out at its hour; any change before then takes the approval back.",
     "withdrawn": "The approval is taken back.",
