@@ -5,15 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import html
 from dataclasses import dataclass
+from typing import Protocol
 
 from sqlalchemy.orm import Session
 
-from digest.issues.checks import IssueRenderer
 from digest.issues.view import view
 from digest.mail.compose import NOBODY, issue_mailing
 from digest.mail.kept import rendering
 from digest.mail.kinds import ORDINARY, Kind
-from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, Rendered, of_kind
+from digest.mail.render import MANAGE_SLOT, UNSUBSCRIBE_SLOT, IssueView, Rendered
 from digest.models import Issue
 from digest.settings import Newsletter
 from subscribers.tokens import Links
@@ -41,11 +41,18 @@ class Seen:
         return " ".join(self.text.partition("\n\n")[0].split())
 
 
+class OneRenderer(Protocol):
+    """What is asked of `digest.mail.render.Renderer`."""
+
+    def rendering(self, view: IssueView, kind: Kind) -> Rendered:
+        """The mail of an issue for one kind of reader. Raises `BadTemplate`."""
+
+
 def rendered_now(
     session: Session,
     issue: Issue,
     newsletter: Newsletter,
-    renderer: IssueRenderer,
+    renderer: OneRenderer,
     base_url: str,
     kind: Kind = ORDINARY,
 ) -> Rendered:
@@ -55,7 +62,7 @@ def rendered_now(
     """
     if issue.frozen_at and (kept := rendering(issue, kind)):
         return kept
-    return of_kind(renderer.renderings(view(session, issue.id, newsletter, base_url)), kind)
+    return renderer.rendering(view(session, issue.id, newsletter, base_url), kind)
 
 
 def without_readers(rendered: Rendered, link: str) -> Seen:

@@ -172,6 +172,13 @@ class Renderer:
             Kind(Format.FULL, is_neutral=True): self._issue(view, whole, neutral),
         }
 
+    def rendering(self, view: IssueView, kind: Kind) -> Rendered:
+        """The mail of an issue for one kind of reader, the same as in `renderings`. Raises `BadTemplate`."""
+        if kind.format is Format.FULL:
+            return self.renderings(view)[kind]
+        mail = self._issue(view, {}, kind)
+        return replace(mail, html="") if kind.format is Format.TEXT else mail
+
     def _fitting(self, view: IssueView, summaries: Rendered) -> tuple[Whole, Rendered]:
         """The stories that can be whole, by their places in the issue, and the mail with them."""
         stories = stories_of(view)

@@ -43,7 +43,7 @@ def word(page: Page) -> Locator:
     return page.locator("#word")
 
 
-def by(room: Room) -> dict[str, object]:
+def by(room: Room) -> dict[str, Any]:
     return {"who": "boris", "now": room.clock()}
 
 
@@ -320,7 +320,7 @@ def test_what_somebody_else_does_is_told_and_replaces_no_words(room: Room):
         leave_out(session, the_issue(room.parts).id, first, **by(room))
         edit_issue(session, the_issue(room.parts).id, introduction="Boris's words.", **by(room))
     page.clock.fast_forward(9000)
-    expect(page.locator("#news")).to_contain_text("boris edited")
+    expect(page.locator("#news")).to_contain_text("boris wrote the introduction")
     assert shown(page)[0] == FIRST
     page.get_by_label("Preview line").fill("Half a line")
     page.get_by_role("button", name="Show it").click()

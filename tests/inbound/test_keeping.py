@@ -122,7 +122,7 @@ def test_what_the_database_cannot_hold_keeps_nothing_else_back(room: Room, monke
 def test_doctor_says_what_becomes_of_mail_that_comes_in(
     tmp_path: Path, sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def look(**inbound: object) -> tuple[bool, str, str]:
+    def look(**inbound: object) -> doctor.Row:
         found = parse({**tomllib.loads(CONFIG), "inbound": inbound}, {}, tmp_path / "digest.toml")
         return doctor._looked("inbound", lambda: doctor._inbound(found, sqlite_database))
 

@@ -194,7 +194,7 @@ def test_a_week_moved_to_before_its_old_cut_off_is_drafted_at_once(thursday: Hou
     acts = tick(hands(thursday), thursday.newsletter, TUESDAY + 2 * HOUR, (GatherNow, Draft))
     assert Draft(W47) in [act.intent for act in acts]
     with thursday.database.read() as session:
-        (facts,) = snapshot(session, thursday.newsletter).open
+        (facts,) = snapshot(session, thursday.newsletter, TUESDAY).open
     assert facts.send_at == dt.datetime(2026, 11, 17, 11, 0, tzinfo=dt.UTC)
 
 

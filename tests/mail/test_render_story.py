@@ -217,6 +217,7 @@ def test_every_kind_may_be_sent(view: IssueView) -> None:
     assert [faults(one) for one in made.values()] == [()] * len(RENDERED)
     for kind in KINDS:
         assert bool(of_kind(made, kind).html) is (kind.format is not Format.TEXT)
+        assert RENDERER.rendering(with_bodies(view, LATIN), kind) == of_kind(made, kind)
 
 
 @pytest.mark.parametrize("view", [ENGLISH, RUSSIAN, PERSIAN], ids=lambda view: view.language)

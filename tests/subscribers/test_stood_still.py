@@ -49,7 +49,7 @@ def test_an_import_seals_its_batch_anew(room: Room, tmp_path: Path, monkeypatch:
     before(monkeypatch, Landing, "land", lambda: rotate(room.database))
     tally = bringing(room, tmp_path, 5).bring(tmp_path / "rejected.csv")
     assert tally.changes == 5
-    assert list(check_values(room.database, Vault(room.database, keys()), None)) == []
+    assert list(check_values(room.database, Vault(room.database, keys()), keys(), None)) == []
     assert len(room.states()) == 5
 
 
@@ -103,7 +103,7 @@ def test_a_mail_that_could_not_be_answered_waits_and_is_answered(room: Room, mon
 
 def test_a_data_key_that_was_retired_only_now_does_not_stand_any_more(room: Room) -> None:
     room.house.vault.prepare()
-    value = room.house.vault.seal("x", arrivals.ARRIVAL, b"r")
+    value = room.house.vault.seal("x", ARRIVAL, b"r")
     with room.database.read() as session:
         check_standing(session, [value, value])
         check_standing(session, [])
@@ -125,4 +125,4 @@ def test_who_is_imported_while_the_keys_change_is_indexed_by_the_ones_they_are_s
     bringing(room, tmp_path, 3).bring(tmp_path / "rejected.csv")
     present = Vault(sqlite_database, read_keys(path))
     assert reseal(sqlite_database, read_keys(path), lambda: NOW) == []
-    assert list(check_values(sqlite_database, present, None)) == []
+    assert list(check_values(sqlite_database, present, read_keys(path), None)) == []

@@ -103,7 +103,7 @@ def test_what_is_new_is_told_in_a_few_bytes(desk: Browser, parts: Parts, clock: 
         edit_issue(session, the_issue(parts).id, subject="Boris's", who="boris", now=clock())
     answer = desk.get(f"{ISSUE}/revision")
     told = answer.json()
-    assert (told["revision"], told["who"], told["did"], told["me"]) == (2, "boris", "edited", "anna")
+    assert (told["revision"], told["who"], told["did"], told["me"]) == (2, "boris", "wrote the subject", "anna")
     assert told["csrf"] == desk.form()["csrf"]
     assert len(answer.content) < 300
     assert answer.headers["cache-control"] == "no-store"

@@ -123,7 +123,7 @@ def show_issue(
         examined = _examined(parts, session, issue, newsletter, may_wait=not (done and wants_parts(request)))
         findings = examined.findings if examined else None if is_open(issue) else ()
         page = issue_page(session, issue, newsletter, findings, parts.clock(), form, may_edit=visitor.may_edit)
-    context = {
+    context: dict[str, Any] = {
         "page": page,
         "panel": panel(examined, newsletter, _reasons(request)) if examined else None,
         "refused": refused,

@@ -8,14 +8,16 @@ from typing import Any
 
 import sqlalchemy as sa
 from litestar import Request, Response, get
+from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from sqlalchemy.orm import Session
 
+from digest.mail.looks import Colours, in_look
 from digest.mail.render import BadTemplate
-from digest.models import Issue, Item, LogEntry, Post
-from digest.web.desk.change import declared, wanted
+from digest.models import Issue, Item, LogEntry, Post, Revision
+from digest.web.desk.change import declared
 from digest.web.desk.issue import PATH
-from digest.web.desk.preview import as_seen, framed, in_look
+from digest.web.desk.preview import as_seen, framed, wish_of
 from digest.web.desk.words import action
 from digest.web.door import BY_ITSELF, Door, rule, visitor_of
 from digest.web.parts import Parts
@@ -30,13 +32,13 @@ def watch_routes(parts: Parts) -> list[HTTPRouteHandler]:
     def revision(request: Request[Any, Any, Any]) -> dict[str, Any]:
         visitor = visitor_of(request)
         with parts.database.read() as session:
-            issue = wanted(session, request)
-            newest = _newest(session, issue)
+            issue = _issue(session, request)
+            who, did = _newest(session, issue)
             return {
                 "revision": issue.revision,
                 "state": issue.state.value,
-                "who": newest.who if newest else "",
-                "did": action(newest) if newest else "",
+                "who": who,
+                "did": did,
                 # A page that is older than the session, for it was left open over a log-in, goes on with these.
                 "me": visitor.name,
                 "csrf": visitor.csrf_token,
@@ -47,12 +49,12 @@ def watch_routes(parts: Parts) -> list[HTTPRouteHandler]:
         newsletter = declared(parts, request)
         try:
             with parts.database.read() as session:
-                issue = wanted(session, request)
+                issue = _issue(session, request)
                 seen = as_seen(parts, session, issue, newsletter)
                 places = _places(session, issue)
         except BadTemplate as error:
             return framed(f"<!doctype html><title>Cannot be shown</title><p>{html.escape(str(error))}</p>")
-        return framed(in_look(with_places(seen.html, places), request.query_params.get("look", "")))
+        return framed(in_look(with_places(seen.html, places), wish_of(request, Colours.OWN).look))
 
     return [revision, beside]
 
@@ -76,6 +78,19 @@ def _places(session: Session, issue: Issue) -> dict[str, str]:
     return {link: f"story-{item}" for link, item in found}
 
 
-def _newest(session: Session, issue: Issue) -> LogEntry | None:
+def _newest(session: Session, issue: Issue) -> tuple[str, str]:
+    """Who did something to the issue last, and what, as the rest of a sentence that begins with the name."""
     query = sa.select(LogEntry).where(LogEntry.object == issue.name).order_by(LogEntry.id.desc()).limit(1)
-    return session.scalar(query)
+    entry, revision = session.scalar(query), session.get(Revision, (issue.id, issue.revision))
+    if revision and revision.who and (entry is None or entry.at <= revision.at):
+        return revision.who, revision.said
+    return (entry.who, action(entry)) if entry else ("", "")
+
+
+def _issue(session: Session, request: Request[Any, Any, Any]) -> Issue:
+    """The issue that the address names, without its stories. Raises `NotFoundException`."""
+    newsletter, week = (str(request.path_params[part]) for part in ("newsletter", "week"))
+    issue = session.scalar(sa.select(Issue).where(Issue.newsletter == newsletter, Issue.week == week))
+    if issue is None:
+        raise NotFoundException
+    return issue

@@ -11,8 +11,6 @@ import * as save from "./desk-issue/save.js";
 import * as words from "./desk-issue/words.js";
 import * as watch from "./desk-issue/watch.js";
 
-document.documentElement.classList.add("scripted");
-
 let isLeaving = false;
 
 root.addEventListener("input", (event) => {
@@ -50,6 +48,8 @@ root.addEventListener("submit", async (event) => {
     // A step of the whole issue is taken by loading the page anew, when all that was typed is saved.
     await save.now();
     await save.settled();
+    // While a form's submit event is on its way, it cannot be submitted once more.
+    await new Promise((resolve) => { setTimeout(resolve); });
     isLeaving = true;
     form().requestSubmit(button.isConnected ? button : root.querySelector(`[formaction="${button.getAttribute("formaction")}"]`));
   }
@@ -90,12 +90,12 @@ document.querySelector(".who")?.addEventListener("submit", forget);
 
 const { count, lost } = bringBack();
 words.start(lost);
-if (count) {
-  say("Words that were not saved the last time are back in their fields.");
-  save.now();
-}
+if (count) say("Words that were not saved the last time are back in their fields.");
+// These, and what somebody has typed before this script was there.
+save.now();
 arrange.listenToKeys();
 drag.listenToPointers();
 keys.listen();
 preview.watch();
 watch.watch();
+document.documentElement.classList.add("scripted");

@@ -21,11 +21,9 @@ export function keep() {
 // Puts kept words back into their fields; says how many, and gives back those whose field is gone.
 export function bringBack() {
   const words = Object.entries(found());
-  const here = words.filter(([name]) => byId(name));
-  for (const [name, { value, was }] of here) {
-    if (byId(name).value !== value) fields.restore(byId(name), value, was);
-  }
-  return { count: fields.unsaved().length, lost: words.filter(([name]) => !byId(name)).map(([, { value }]) => value) };
+  const missing = words.filter(([name, { value }]) => byId(name) && byId(name).value !== value);
+  for (const [name, { value, was }] of missing) fields.restore(byId(name), value, was);
+  return { count: missing.length, lost: words.filter(([name]) => !byId(name)).map(([, { value }]) => value) };
 }
 
 export function forget() {

@@ -71,6 +71,7 @@ const SHORTCUTS = [
   { keys: ["r"], what: "Do again what was undone", run: () => press("redo"), when: () => Boolean(byId("redo")) },
   { keys: ["s"], what: "Save now", run: () => press("save-all"), when: canEdit },
   { keys: ["p"], what: "The preview in all its looks", run: () => location.assign(`${path}/preview`) },
+  { keys: ["h"], what: "The history of this issue", run: () => location.assign(`${path}/history`) },
   { keys: ["/"], what: "Search", run: () => link("/desk/search").click(), when: () => Boolean(link("/desk/search")) },
   { keys: ["g", "i"], what: "All issues", run: () => link("/desk").click(), when: () => Boolean(link("/desk")) },
   { keys: ["g", "c"], what: "The calendar", run: () => link("/desk/calendar").click(), when: () => Boolean(link("/desk/calendar")) },
@@ -166,7 +167,9 @@ function withControl(event) {
 export function listen() {
   document.body.append(sheet);
   save.onFresh(() => {
-    if (orphan?.story.matches(".out") && document.activeElement === document.body) orphan.next?.focus();
+    if (!orphan?.story.matches(".out")) return;
+    const focused = document.activeElement;
+    if (focused === document.body || orphan.story.contains(focused)) orphan.next?.focus();
     orphan = null;
   });
   root.addEventListener("click", (event) => {
