@@ -154,6 +154,33 @@ def sign_up(at: Machine, canary: Canary) -> None:
         post(f"{room.base}/desk/login", {**hidden_fields(form), **typed}, Origin=room.base)
 
 
+def lists(at: Machine, canary: Canary, papers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists come in and go out: the operator's own files have the addresses, and nothing of ours does.
+
+    `papers` is where the operator keeps them.
+    """
+    path = papers / "list.csv"
+    rows = (
+        f"{canary.address('listed')},subscribed",
+        f"{canary.address('elsewhere')},unsubscribed",
+        f"{canary.address('spam')},complained",
+        f"{canary.address('a b')},subscribed",
+        f"{canary.address('standing')},{canary.address('status')}",
+        f"=HYPERLINK({canary.address('formula')}),subscribed",
+        f"{canary.address('cells')},subscribed,{canary.address('more')}",
+    )
+    path.write_text("email,status\n" + "\n".join(rows) + "\n")
+    importing = ("subscribers", "import", str(path), "-n", "watchdog", "--map", "email=email,status=status")
+    at.command(*importing, "--dry-run", "--evidence", EVIDENCE)
+    # As a large file is: by a process of its own, which is given what it needs through a pipe.
+    monkeypatch.setattr("subscribers.transfer.bringing.LARGE", 1)
+    at.command(*importing, "--yes", "--evidence", EVIDENCE)
+    at.command(*importing, "--yes", "--evidence", canary.address("evidence"), code=1)
+    at.command("subscribers", "export", "-n", "watchdog", "-o", str(papers / "out.csv"), "--yes")
+    assert canary.found_in((papers / "out.csv").read_bytes())
+    assert canary.found_in((papers / "list.csv.rejected.csv").read_bytes())
+
+
 def by_hand(at: Machine, canary: Canary) -> None:
     """What an operator types, at the command line's standard input."""
     entering = ("subscribers", "add", "-", "-n", "watchdog", "--confirmed")
@@ -195,7 +222,7 @@ def send(at: Machine, canary: Canary) -> None:
         room.send_issues()
         room.house = house
     # They were really written to the relay, and it really said the addresses.
-    assert {one.partition(".")[2].partition("@")[0] for one in relay.accepted} == {"reader", "hand"}
+    assert {one.partition(".")[2].partition("@")[0] for one in relay.accepted} == {"reader", "hand", "listed"}
     # The command posted it by the machine's own clock.
     room.clock.now = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=1)
     room.send_letters()
@@ -217,8 +244,8 @@ def upkeep(at: Machine) -> None:
     at.command("report", "watchdog/2026-W47")
 
 
-def crash(at: Machine, canary: Canary) -> None:
-    """The database fails in the middle of a sign-up: a traceback with everything that was at hand."""
+def crash(at: Machine, canary: Canary, papers: Path) -> None:
+    """The database fails in the middle of a sign-up and an import: tracebacks with everything that was at hand."""
     room, database = at.room, at.room.house.database
     with database.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE letter_memory RENAME TO elsewhere")
@@ -228,20 +255,29 @@ def crash(at: Machine, canary: Canary) -> None:
         connection.exec_driver_sql("ALTER TABLE subscribers RENAME TO people")
     entering = ("subscribers", "add", "-", "-n", "watchdog", "--confirmed", "--evidence", EVIDENCE)
     at.command(*entering, typed=f"{canary.address('crash')}\n", code=1)
+    (papers / "crash.csv").write_text(f"email\n{canary.address('crash')}\n")
+    importing = ("subscribers", "import", str(papers / "crash.csv"), "-n", "watchdog", "--map", "email=email")
+    at.command(*importing, "--yes", "--evidence", EVIDENCE, code=1)
     with database.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE people RENAME TO subscribers")
         connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO letter_memory")
     assert canary.word not in answer.lower()
 
 
-def test_no_address_is_anywhere(tmp_path: Path, database_url: str) -> None:
-    canary = Canary()
+def test_no_address_is_anywhere(
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    canary, papers = Canary(), tmp_path_factory.mktemp("papers")
     with machine(tmp_path, database_url) as at:
         sign_up(at, canary)
+        lists(at, canary, papers, monkeypatch)
         by_hand(at, canary)
         send(at, canary)
         upkeep(at)
-        crash(at, canary)
+        crash(at, canary, papers)
         # The mail itself has them, so they were really there.
         assert any(canary.found_in(caught.raw) for caught in at.room.catcher.caught)
         assert at.search(canary) == {}

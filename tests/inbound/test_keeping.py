@@ -128,9 +128,9 @@ def test_doctor_says_what_becomes_of_mail_that_comes_in(
 
     told: dict[str, object] = {"domain": BOUNCES, "authserv_id": "mx.example.org"}
     assert look()[2].startswith("no mail is taken in")
-    assert look(**told) == (True, "inbound", f"mail to {BOUNCES} is taken in, and read where the private key is")
-    good, _, said = look(**told, feedback_domains=["yahoo.co.uk"])
-    assert not good
+    assert look(**told) == (doctor.OK, "inbound", f"mail to {BOUNCES} is taken in, and read where the private key is")
+    how, _, said = look(**told, feedback_domains=["yahoo.co.uk"])
+    assert how != doctor.OK
     assert "whoever has a mailbox at yahoo.co.uk" in said
     monkeypatch.setattr(keeping, "MOST_UNREAD", 0)
-    assert look(**told)[::2] == (False, str(keeping.trouble(sqlite_database)))
+    assert look(**told)[::2] == (doctor.WRONG, str(keeping.trouble(sqlite_database)))

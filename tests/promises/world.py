@@ -27,6 +27,7 @@ from subscribers.db import Database
 from subscribers.guard import Guard
 from subscribers.keys import KeysFile, read_keys, write_keys
 from subscribers.models import FreshLink, Subscriber, Subscription
+from subscribers.networks import prefix_of
 from subscribers.service import Service
 from subscribers.tokens import button_token, fill_stamp, hash_token, new_token
 from subscribers.transfer.bringing import Bringing, Request

@@ -1,9 +1,10 @@
-"""A service on a real database, with an outbox that only remembers."""
+"""A service on a real database, with an outbox that only remembers; an installation whose keys are rotated."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from litestar import Litestar
@@ -11,8 +12,9 @@ from litestar.testing import TestClient
 
 from subscribers.db import Database
 from subscribers.service import Service
-from subscribers.vault import Keys, Vault, make_keys
+from subscribers.vault import Keys, Vault, make_keys, write_keys
 from tests.subscribers.house import BASE_URL, Clock, Recorder, make_app, make_service
+from tests.subscribers.installation import FIRST, Installation
 
 
 @pytest.fixture
@@ -49,3 +51,15 @@ def sqlite_service(sqlite_database: Database, keys: Keys, outbox: Recorder) -> S
 def client(sqlite_service: Service, clock: Clock) -> Iterator[TestClient[Litestar]]:
     with TestClient(make_app(sqlite_service, clock), base_url=BASE_URL) as client:
         yield client
+
+
+@pytest.fixture
+def house(database: Database, tmp_path: Path) -> Installation:
+    write_keys(tmp_path / "digest.keys", FIRST)
+    return Installation(database, tmp_path / "digest.keys")
+
+
+@pytest.fixture
+def small(sqlite_database: Database, tmp_path: Path) -> Installation:
+    write_keys(tmp_path / "digest.keys", FIRST)
+    return Installation(sqlite_database, tmp_path / "digest.keys")

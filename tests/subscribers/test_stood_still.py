@@ -19,11 +19,22 @@ from subscribers.rotation import DRAIN, begin, forget, reseal, retire_all
 from subscribers.sealed import check_values
 from subscribers.transfer.bringing import Bringing, Request
 from subscribers.transfer.landing import Landing
-from subscribers.vault import LOOK_EVERY, SEALS_PER_KEY, StoodStill, Vault, check_standing, key_id_of
+from subscribers.vault import (
+    ARRIVAL,
+    LOOK_EVERY,
+    SEALS_PER_KEY,
+    STALE,
+    SUBSCRIBER_ADDRESS,
+    StoodStill,
+    Vault,
+    check_standing,
+    key_id_of,
+)
 from tests.house import NOW, keys
 from tests.inbound.letters import BOUNCES, note
 from tests.inbound.test_inbox import Room
 from tests.subscribers.house import before
+from tests.subscribers.installation import FIRST, Installation
 
 
 @pytest.fixture
@@ -126,3 +137,19 @@ def test_who_is_imported_while_the_keys_change_is_indexed_by_the_ones_they_are_s
     present = Vault(sqlite_database, read_keys(path))
     assert reseal(sqlite_database, read_keys(path), lambda: NOW) == []
     assert list(check_values(sqlite_database, present, read_keys(path), None)) == []
+
+
+def test_a_process_that_stood_still_seals_nothing_with_a_key_that_is_gone(house: Installation) -> None:
+    frozen = house.process()
+    frozen.vault.prepare()
+    retire_all(house.database, house.clocks.now)
+    house.reseal()
+    house.clocks.turn(STALE - 1)
+    frozen.vault.seal("a@example.org", SUBSCRIBER_ADDRESS, b"r")
+    house.clocks.turn(DRAIN.total_seconds())
+    assert forget(house.database, house.clocks.now) == 1
+    with pytest.raises(StoodStill):
+        frozen.vault.seal("a@example.org", SUBSCRIBER_ADDRESS, b"r")
+    frozen.vault.prepare()
+    sealed = frozen.vault.seal("a@example.org", SUBSCRIBER_ADDRESS, b"r")
+    assert Vault(house.database, FIRST).open(sealed, SUBSCRIBER_ADDRESS, b"r") == "a@example.org"
