@@ -28,7 +28,7 @@ def run(folder: Path, *words: str, typed: str = "", **environ: str) -> tuple[int
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(said):
         patch.chdir(folder)
         patch.setattr(sys, "argv", ["digest", *words])
-        patch.setattr(sys, "stdin", io.StringIO(typed))
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed.encode()), encoding="utf-8"))
         for name, value in environ.items():
             patch.setenv(name, value)
         configuration = structlog.get_config()

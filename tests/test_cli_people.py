@@ -93,6 +93,23 @@ def test_of_nobody_nothing_is_changed_and_it_is_said(desk: Desk, act: str) -> No
     assert logged(desk) == []
 
 
+def test_what_waits_is_shown_with_what_can_be_done_and_several_are_done_at_once(desk: Desk) -> None:
+    for number in range(3):
+        mail = f"From: <ann@example.org>\nSubject: please {number}\n\nTake me off your list.\n"
+        desk("inbound", "--recipient", "watchdog@example.org", typed=mail)
+    with closing(sqlite3.connect(desk.folder / "digest.db")) as database, database:
+        database.execute("UPDATE arrivals SET state = 'KEPT', outcome = 'asks for nothing we know'")
+    said = desk("inbound", "show", "2")
+    assert "Take me off your list." in said
+    assert "`digest subscribers leave|never|erase -`" in said
+    assert "`digest inbound done 2`" in said
+    assert "'x' is no number; `digest inbound list` says which there are." in desk("inbound", "done", "1", "x", code=1)
+    assert "Nothing of number 7 waits for a person; nothing was removed." in desk("inbound", "done", "1", "7", code=1)
+    assert "2 are removed" in desk("inbound", "done", "1", "3")
+    assert "it is removed" in desk("inbound", "done", "2")
+    assert "Nothing of number 2 waits" in desk("inbound", "done", "2", code=1)
+
+
 def test_what_cannot_be_a_list_of_readers_is_said_as_what_it_is(desk: Desk) -> None:
     (desk.folder / "program").write_bytes(b"\x7fELF\x02@\x01\n\0\0" * 50)
     (desk.folder / "list.csv").write_text("Name,Contact,State\nAnn,c@example.org,active\nBob,d@example.org,odd\n")

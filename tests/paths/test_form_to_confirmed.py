@@ -65,6 +65,8 @@ def test_never_mail_me_again(tmp_path: Path, sqlite_url: str) -> None:
         room.subscribe(READER)
         room.send_letters()
         link = first_link(room.letters_to(READER)[0], "/never/")
+        # The page speaks the letter's language, whatever the browser is set to.
+        assert link.endswith("?lang=en")
         post(link, hidden_fields(get(link)[1]))
         room.clock.forward(days=40)
         room.subscribe(READER)

@@ -102,6 +102,15 @@ class TestTheForm:
         assert '<input type="hidden" name="newsletter" value="watch">' in text
         assert WATCH.wording in text
 
+    def test_a_bad_address_in_an_old_form_is_told_first(self, client, clock, outbox) -> None:
+        filled = re.findall(r'name="filled" value="([^"]*)"', client.get("/").text)[0]
+        clock.turn(hours=25)
+        sent = {"newsletter": "watch", "email": "me@", "filled": filled}
+        answer = client.post("/subscribe", data=sent)
+        assert (answer.status_code, outbox.letters) == (422, [])
+        assert "There is nothing after the @-sign." in answer.text
+        assert "open for a long time" in client.post("/subscribe", data={**sent, "email": "me@example.org"}).text
+
     def test_sending_it_posts_a_letter_and_asks_to_look_for_it(self, client, clock, outbox, sqlite_database) -> None:
         answer = send_form(client, clock)
         assert answer.status_code == 200
