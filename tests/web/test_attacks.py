@@ -1,6 +1,6 @@
 """The attack classes of other newsletter systems that touch getting in (email.md §7.6), by their names.
 
-Some have their tests where the feature has: fixed sessions in test_login, sessions that outlive a password and a role
+Some have their tests where the feature has: fixed sessions in test_login, sessions that outlive a password or a role
 in test_account and test_people, the skipped second factor in test_second_factor, markup in names in test_people.
 """
 
@@ -100,7 +100,7 @@ class TestEnumeration:
             return lambda: accounts.check_password(known.database, name, "not the right one")
 
         for name in ("nobody", "edith"):
-            assert agreed(trying("anna"), trying(name), pairs=12) == []
+            assert agreed(trying("anna"), trying(name), pairs=20) == []
 
     @pytest.mark.parametrize("page", ["invited", "address", "first"])
     def test_a_wrong_link_and_a_link_that_is_over_are_the_same_page(
