@@ -24,7 +24,6 @@ from hypothesis import strategies as st
 from benchmarks.evenness import Compared, compare, measure
 from digest.mail.outbox import LedgerOutbox
 from subscribers.beat import BEAT, Beat, until_beat
-from subscribers.budgets import FormRules
 from subscribers.db import Database
 from subscribers.guard import Guard
 from subscribers.lifecycle import HAND
@@ -35,16 +34,10 @@ from subscribers.suppression import BOUNCE, COMPLAINT, add_suppression
 from subscribers.tokens import Purpose, button_token, fill_stamp, hash_token, subscription_token
 from subscribers.vault import Keys, Vault
 from tests.subscribers.house import BASE_URL, WATCH, Clock, Recorder, make_app, make_service, serving
+from tests.subscribers.test_api import MANY
 
 SIGNIFICANT = 0.01
 PAIRS, PAIRS_ON_BEAT = 40, 25
-MANY = FormRules(
-    per_hour=10**6,
-    prefix_per_hour=10**6,
-    domain_per_hour=10**6,
-    unproven_per_hour=10**6,
-    unproven_prefix_per_hour=10**6,
-)
 STATES = ("waiting", "confirmed", "told", "left", "never", "complained", "bounced")
 
 
