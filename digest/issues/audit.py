@@ -145,8 +145,15 @@ def _head(session: Session) -> Head:
 
 
 def _linked(session: Session) -> Iterator[LogEntry]:
-    query = sa.select(LogEntry).where(LogEntry.number.is_not(None)).order_by(LogEntry.number)
-    yield from session.scalars(query.execution_options(yield_per=MOST))
+    """The linked entries in their order, some at a time: a cursor of the server's would stay open where we stop."""
+    last = 0
+    while True:
+        query = sa.select(LogEntry).where(LogEntry.number > last).order_by(LogEntry.number).limit(MOST)
+        entries = session.scalars(query).all()
+        yield from entries
+        if len(entries) < MOST:
+            return
+        last = entries[-1].number or last
 
 
 def _link_of(key: bytes, last: Head, entry: LogEntry) -> bytes:
