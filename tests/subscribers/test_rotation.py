@@ -39,7 +39,8 @@ def test_every_column_of_sealed_values_is_known() -> None:
         Place(table.name, column.name)
         for table in Base.metadata.sorted_tables
         for column in table.columns
-        if "sealed" in column.name and table.name != "data_keys"
+        # What an authenticator app shares with us is sealed by another key, which stands still (web.access.codes).
+        if "sealed" in column.name and table.name not in ("data_keys", "totp_secrets")
     }
     assert found == set(PLACES)
     for place in PLACES:
