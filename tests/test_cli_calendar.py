@@ -86,6 +86,8 @@ def test_search_finds_and_is_made_anew(folder: Path) -> None:
     code, said = run(folder, "search")
     assert code == 1
     assert said.startswith("Say what to look for: digest search court")
+    assert run(folder, "search", "court")[1].startswith("There is no database at ")
+    assert run(folder, "users", "first")[0] == 0
     assert run(folder, "search", "court") == (
         0,
         "Nothing was found. Words are found by their beginnings, so a shorter one finds more.\n",

@@ -96,7 +96,7 @@ def test_of_nobody_nothing_is_changed_and_it_is_said(desk: Desk, act: str) -> No
 def test_what_waits_is_shown_with_what_can_be_done_and_several_are_done_at_once(desk: Desk) -> None:
     for number in range(3):
         mail = f"From: <ann@example.org>\nSubject: please {number}\n\nTake me off your list.\n"
-        desk("inbound", "--recipient", "watchdog@example.org", typed=mail)
+        desk("inbound", "--recipient", "watchdog@digest.example.org", typed=mail)
     with closing(sqlite3.connect(desk.folder / "digest.db")) as database, database:
         database.execute("UPDATE arrivals SET state = 'KEPT', outcome = 'asks for nothing we know'")
     said = desk("inbound", "show", "2")

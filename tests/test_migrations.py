@@ -16,7 +16,7 @@ from digest.models import Issue, IssueState, Item, Post
 from subscribers.db import Base, Database
 
 NOW = dt.datetime(2026, 11, 12, 9, tzinfo=dt.UTC)
-BEFORE_THE_INDEX = "0007"
+BEFORE_THE_INDEX = "0013"
 """The migration before the one that makes the index."""
 
 

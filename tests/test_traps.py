@@ -68,7 +68,7 @@ def test_t10_no_tick_is_forgotten_for_being_late(tmp_path: Path, sqlite_url: str
         scheduler.start(paused=True)
         jobs = scheduler.get_jobs()
         scheduler.shutdown(wait=False)
-    assert len(jobs) == 6
+    assert len(jobs) == 7
     assert all(job.misfire_grace_time is None and job.coalesce and job.max_instances == 1 for job in jobs)
 
 

@@ -13,6 +13,8 @@ from digest.issues.search import search as look_for
 from digest.issues.search_index import rebuild as build_anew
 from digest.issues.search_terms import Passage
 
+NOTHING_ASKED = "Say what to look for: digest search court; digest search '\"freedom of the press\"'."
+
 
 @app.command()
 def search(
@@ -24,6 +26,8 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Find words in everything that was sent, and in the drafts; best places first."""
+    if not rebuild and not "".join(words or []).strip():
+        raise Failed(NOTHING_ASKED)
     built = house()
     if rebuild:
         made = build_anew(built.database)
@@ -36,7 +40,7 @@ def search(
         print_json(_as_json(found))
         return
     if not found.terms:
-        raise Failed("Say what to look for: digest search court; digest search '\"freedom of the press\"'.")
+        raise Failed(NOTHING_ASKED)
     if found.hits:
         print_table(("issue", "state", "where", "what it says"), map(_row, found.hits))
     say(_summed_up(found))

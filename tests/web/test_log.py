@@ -23,8 +23,13 @@ def test_publishers_and_administrators_read_it(parts: Parts, role: str, status: 
         assert ('href="/desk/log"' in browser.get("/desk").text) is (status == 200)
 
 
-def test_it_says_who_did_what_to_what(desk: Browser):
+def hold(desk: Browser) -> None:
+    desk.press("approve")
     desk.press("hold", reason="Waiting for the court.")
+
+
+def test_it_says_who_did_what_to_what(desk: Browser):
+    hold(desk)
     text = desk.get("/desk/log").text
     said = text_of(text)
     assert "anna put on hold Waiting for the court." in said
@@ -33,7 +38,7 @@ def test_it_says_who_did_what_to_what(desk: Browser):
 
 
 def test_it_is_asked_for_a_person_a_deed_and_an_issue(desk: Browser):
-    desk.press("hold", reason="Waiting for the court.")
+    hold(desk)
     assert "Waiting" not in desk.get("/desk/log?who=planner").text
     assert "Waiting" not in desk.get("/desk/log?action=logged-in").text
     assert "Waiting" not in desk.get("/desk/log?about=watchdog/2026-W45").text

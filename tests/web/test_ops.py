@@ -185,4 +185,4 @@ def test_the_desk_says_that_an_issue_is_due_and_not_out(desk: Browser, clock: Cl
     assert "Due, and not out." not in desk.get("/desk").text
     clock.now += dt.timedelta(hours=4)
     assert desk.log_in().status_code == 303
-    assert "Nobody has approved it." in desk.get("/desk").text
+    assert "Due, and not out." in desk.get("/desk").text
