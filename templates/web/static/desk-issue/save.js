@@ -24,6 +24,8 @@ let isFailed = false;
 let pause = 0;
 let again = 0;
 let held = Promise.resolve();
+// Whether a page was left to the next in line to bring.
+let isBehind = false;
 
 // Calls back with each page that was put in: the preview and the counts have to follow.
 export const onFresh = (callback) => watchers.add(callback);
@@ -60,10 +62,14 @@ export function act(step, extra = {}) {
 // Shows the page as it stands now.
 export function refresh() {
   return inLine(task(async () => {
-    const { answer } = await ask("", { headers: { accept: "application/json" } });
-    await absorb(answer, new Map());
+    await bring();
     return true;
   }, true, true));
+}
+
+async function bring() {
+  const { answer } = await ask("", { headers: { accept: "application/json" } });
+  await absorb(answer, new Map());
 }
 
 // What is not saved when the page is left is sent with it; the answer is not waited for.
@@ -115,7 +121,10 @@ async function work() {
 
 async function change(step, extra, isQuiet) {
   const { body, sent } = bodyOf(extra);
-  if (isQuiet && !sent.size) return true;
+  if (isQuiet && !sent.size) {
+    if (isBehind) await bring();
+    return true;
+  }
   const { answer, isDone } = await ask(`/${step}`, { method: "POST", body, headers: { accept: "application/json" } });
   const left = await absorb(answer, sent, isQuiet);
   if (!isDone) return refused(answer, left, isQuiet);
@@ -143,7 +152,8 @@ async function absorb(answer, sent, isQuiet = false) {
   keep();
   byId("revision").value = answer.revision;
   // The last of several that wait in line brings the page that has them all.
-  if (tasks.length > 1) return left;
+  isBehind = tasks.length > 1;
+  if (isBehind) return left;
   await held;
   // What was typed is refused at its field, where the eyes are, and not at the head of the page.
   if (isQuiet) fresh.querySelector("#refused")?.remove();
