@@ -192,7 +192,9 @@ def cancel(session: Session, issue_id: int, *, who: str, now: dt.datetime, reaso
     if isinstance(issue, Refused):
         return issue
     stopped = ledger.exclude_all(session, ledger.of_issue(issue.id), _CANCELLED, now)
-    issue.finished_at, issue.hold_reason = now, one_line(reason)
+    issue.finished_at = now
+    # Without a reason of its own, why it was held or paused stays: a week that is put back is held for it again.
+    issue.hold_reason = one_line(reason) or issue.hold_reason
     said = [f"{stopped} copies stopped"] if issue.frozen_at else []
     detail = ": ".join([*said, *([one_line(reason)] if reason else [])])
     return _take(session, issue, Step.CANCEL, who=who, now=now, detail=detail)
