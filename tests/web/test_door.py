@@ -284,9 +284,9 @@ def test_looking_changes_nothing(desk: Browser, parts: Parts, clock: Clock):
 def without_being_seen(parts: Parts) -> dict[str, list[tuple[object, ...]]]:
     """The database, but for when somebody was last seen: that is written by looking, and must be (W-02)."""
     rows = dump(parts.database)
-    for table in (DeskSession.__table__, User.__table__):
+    for name, table in (("desk_sessions", DeskSession.__table__), ("users", User.__table__)):
         place = list(table.columns.keys()).index("seen_at")
-        rows[str(table.name)] = [row[:place] + row[place + 1 :] for row in rows[str(table.name)]]
+        rows[name] = [row[:place] + row[place + 1 :] for row in rows[name]]
     return rows
 
 
