@@ -224,7 +224,9 @@ def bring_back(session: Session, issue_id: int, *, who: str, now: dt.datetime) -
         return Refused(f"{issue.name} was stopped while it went out; it cannot be brought back.")
     before = issue.hold_reason.splitlines()
     issue.hold_reason = "\n".join(dict.fromkeys([_BROUGHT_BACK, *before]))
-    issue.approved_at = issue.approved_by = issue.finished_at = None
+    issue.finished_at = None
+    # What was approved before it was put aside is asked for anew.
+    _forget_approvals(session, issue)
     return _take(session, issue, Step.BRING_BACK, who=who, now=now)
 
 

@@ -377,3 +377,19 @@ def test_a_draft_and_a_skip_in_the_same_moment_never_leave_a_draft_that_goes_out
         # Either the skip came first and the draft is held, or it came second and the draft is put aside.
         assert issue.state in (IssueState.HELD, IssueState.CANCELLED)
         assert rows(thursday)[0].shelved is (issue.state is IssueState.CANCELLED)
+
+
+def test_what_was_approved_before_it_was_put_aside_has_to_be_approved_anew(thursday: House) -> None:
+    made = thursday.draft()
+    by: dict[str, Any] = {"who": "ada", "now": THURSDAY}
+    with thursday.database.write() as session:
+        assert isinstance(control.approve(session, made.issue_id, **by), Done)
+    done(do(thursday, skip, W47, reason="a holiday", now=THURSDAY))
+    done(do(thursday, restore, W47, now=THURSDAY + HOUR))
+    with thursday.database.write() as session:
+        first = control.approve(session, made.issue_id, needed=2, **by)
+        assert isinstance(first, Done), first
+        assert first.state is IssueState.HELD, "the word of before counts for nothing"
+        second = control.approve(session, made.issue_id, needed=2, who="ben", now=THURSDAY)
+        assert isinstance(second, Done)
+        assert second.state is IssueState.APPROVED
