@@ -119,7 +119,8 @@ async function change(step, extra, isQuiet) {
   const { answer, isDone } = await ask(`/${step}`, { method: "POST", body, headers: { accept: "application/json" } });
   const left = await absorb(answer, sent, isQuiet);
   if (!isDone) return refused(answer, left, isQuiet);
-  say(answer.said || "Saved.", "good");
+  // Another window may have been quicker with the same words.
+  say((!(isQuiet && answer.done === "same") && answer.said) || "Saved.", "good");
   if (fields.ready().length) soon();
   return true;
 }
@@ -155,8 +156,8 @@ async function absorb(answer, sent, isQuiet = false) {
 // One refusal for several fields: each is tried alone, so that one does not keep the others from being saved.
 async function refused(answer, left, isQuiet) {
   const names = left.map(([field]) => field);
-  const clashing = names.filter((field) => field.closest(".clash"));
-  for (const field of clashing) fields.setTrouble(field, "clash");
+  const clashing = names.filter(fields.isOffered);
+  for (const field of clashing) fields.setTrouble(field, fields.CLASH);
   if (clashing.length) say("Not saved: somebody else has written there too. Choose which of the two is to stand.", "bad");
   else if (names.length > 1) for (const field of names) await alone(field);
   else refusedAt(names[0], answer);
