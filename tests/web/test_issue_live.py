@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -21,10 +22,10 @@ from tests.web.house import ISSUE, STORIES, Browser, add_editor, make_client, th
 AS_SCRIPT = {"accept": "application/json"}
 
 
-def ask(desk: Browser, path: str = ISSUE) -> dict[str, str]:
+def ask(desk: Browser, path: str = ISSUE) -> dict[str, Any]:
     answer = desk.client.get(path, headers=AS_SCRIPT)
     assert answer.headers["content-type"].startswith("application/json")
-    found: dict[str, str] = answer.json()
+    found: dict[str, Any] = answer.json()
     return found
 
 

@@ -118,7 +118,7 @@ def show_issue(
         issue = wanted(session, request)
         findings = _findings(parts, session, issue, newsletter, may_wait=not (done and wants_parts(request)))
         page = issue_page(session, issue, newsletter, findings, parts.clock(), form, may_edit=visitor.may_edit)
-    context = {
+    context: dict[str, Any] = {
         "page": page,
         "refused": refused,
         "kept": form is None,

@@ -21,6 +21,8 @@ const watchers = new Set();
 const tasks = [];
 let isAtWork = false;
 let isFailed = false;
+// Whether an answer was not put into the page, because others were waited for.
+let isBehind = false;
 let pause = 0;
 let again = 0;
 let held = Promise.resolve();
@@ -59,11 +61,13 @@ export function act(step, extra = {}) {
 
 // Shows the page as it stands now.
 export function refresh() {
-  return inLine(task(async () => {
-    const { answer } = await ask("", { headers: { accept: "application/json" } });
-    await absorb(answer, new Map());
-    return true;
-  }, true, true));
+  return inLine(task(show, true, true));
+}
+
+async function show() {
+  const { answer } = await ask("", { headers: { accept: "application/json" } });
+  await absorb(answer, new Map());
+  return true;
 }
 
 // What is not saved when the page is left is sent with it; the answer is not waited for.
@@ -115,7 +119,7 @@ async function work() {
 
 async function change(step, extra, isQuiet) {
   const { body, sent } = bodyOf(extra);
-  if (isQuiet && !sent.size) return true;
+  if (isQuiet && !sent.size) return isBehind ? show() : true;
   const { answer, isDone } = await ask(`/${step}`, { method: "POST", body, headers: { accept: "application/json" } });
   const left = await absorb(answer, sent, isQuiet);
   if (!isDone) return refused(answer, left, isQuiet);
@@ -144,7 +148,8 @@ async function absorb(answer, sent, isQuiet = false) {
   keep();
   byId("revision").value = answer.revision;
   // The last of several that wait in line brings the page that has them all.
-  if (tasks.length > 1) return left;
+  isBehind = tasks.length > 1;
+  if (isBehind) return left;
   await held;
   // What was typed is refused at its field, where the eyes are, and not at the head of the page.
   if (isQuiet) fresh.querySelector("#refused")?.remove();
