@@ -12,11 +12,15 @@ from lxml import html
 ELLIPSIS = "…"
 _ISOLATES = "\u2066\u2067\u2068"
 _POP = "\u2069"
+_ISOLATING = re.compile(f"[{_ISOLATES}{_POP}]")
 _JOINER = "\u200d"
 _VIRAMA = 9
 """The combining class of the sign that binds the letters of an Indic conjunct."""
 # Embeddings and overrides reorder what stands around them; isolates do the same job and can be kept where they close.
-_FORBIDDEN = frozenset("\u202a\u202b\u202c\u202d\u202e\ufeff\u00ad\ufffe\uffff")
+_FORBIDDEN = "\u202a-\u202e\ufeff\u00ad\ufffe\uffff"
+# With the controls and the lone surrogates (Cc and Cs, which Unicode adds nothing to any more).
+_HARMFUL = re.compile(f"[\x00-\x1f\x7f-\x9f\ud800-\udfff{_FORBIDDEN}]")
+_HARMFUL_IN_LINES = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff{_FORBIDDEN}]")
 _BULLET, _NUMBER = "bullet", "number"
 _ITEM = re.compile(r"(?:[-*•]|(?P<number>\d{1,2})[.)]) \S")
 # Paragraphs of these are not the story's own running text.
@@ -72,7 +76,7 @@ def plain(fragment: str) -> tuple[str, ...]:
     """The running paragraphs of a cleaned HTML body as plain text, captions and asides left out."""
     if not fragment.strip():
         return ()
-    root = html.fragment_fromstring(_clean(fragment, keep="\n\t\r "), create_parent="div")
+    root = html.fragment_fromstring(_clean(fragment, _HARMFUL_IN_LINES), create_parent="div")
     for rule in root.iter("br"):
         rule.tail = f"\n{rule.tail or ''}"
     found = [one_line(p.text_content()) for p in root.iter("p") if not _is_aside(p)]
@@ -138,16 +142,14 @@ def _is_jamo(character: str) -> bool:
     return "\u1100" <= character <= "\u11ff"
 
 
-def _clean(text: str, keep: str = "") -> str:
-    return unicodedata.normalize("NFC", "".join(c for c in text if c in keep or not _is_harmful(c)))
-
-
-def _is_harmful(character: str) -> bool:
-    return character in _FORBIDDEN or unicodedata.category(character) in ("Cc", "Cs")
+def _clean(text: str, harmful: re.Pattern[str] = _HARMFUL) -> str:
+    return unicodedata.normalize("NFC", harmful.sub("", text))
 
 
 def _balanced(text: str) -> str:
     """Drop every directional isolate that does not open and close within the text."""
+    if not _ISOLATING.search(text):
+        return text
     open_at: list[int] = []
     lone: set[int] = set()
     for place, character in enumerate(text):

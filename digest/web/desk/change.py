@@ -131,6 +131,7 @@ def show_issue(
         "unsaved": written(form) if form and not page.is_open else (),
         "pasted": pasted,
         "said": _said(done or "", page),
+        "done": done or "",
     }
     if wants_parts(request):
         return _in_parts(parts, visitor, status, context)
@@ -148,6 +149,7 @@ def _in_parts(parts: Parts, visitor: Visitor, status: int, context: dict[str, An
     answer = {
         "page": parts.pages.render("desk/issue_page.html", visitor=visitor, **context),
         "revision": context["page"].revision,
+        "done": context["done"],
         "said": context["said"],
         "refused": refused.reason if refused else "",
         "kept": context["kept"],

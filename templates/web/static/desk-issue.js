@@ -18,7 +18,7 @@ root.addEventListener("input", (event) => {
   words.follow(field);
   if (!fields.all().includes(field)) return;
   // What was refused as it stood is tried again when it stands differently; a clash waits for the editor's choice.
-  if (!field.closest(".clash")) fields.setTrouble(field, "");
+  if (!fields.isClashing(field)) fields.setTrouble(field, "");
   save.soon();
 });
 root.addEventListener("change", (event) => {

@@ -8,6 +8,11 @@ import { byId, form } from "./page.js";
 const saved = new WeakMap();
 const trouble = new WeakMap();
 
+export const CLASH = "clash";
+export const isClashing = (field) => trouble.get(field) === CLASH;
+// Where the server offers to keep one's own words, somebody else has written there too.
+export const isOffered = (field) => Boolean(byId(`stands-${field.name}`)?.querySelector("[data-choose=mine]"));
+
 const was = (field) => byId(`was-${field.name}`);
 const tidy = (text) => text.trim().replace(/[^\S\n]+/g, " ");
 
@@ -40,7 +45,8 @@ export function setTrouble(field, reason) {
   field.toggleAttribute("data-live-trouble", Boolean(reason));
   const box = field.closest(".field");
   box?.querySelector(".trouble")?.remove();
-  if (!reason || !box || reason === "clash") return;
+  if (!reason) byId(`stands-${field.name}`)?.remove();
+  if (!reason || !box || reason === CLASH) return;
   const line = document.createElement("p");
   line.className = "trouble";
   line.id = `trouble-${field.name}`;
@@ -57,8 +63,6 @@ export function chosen(field, mark, value) {
     field.value = value;
     saved.set(field, value);
   }
-  field.closest(".field")?.classList.remove("clash");
-  byId(`stands-${field.name}`)?.remove();
   field.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
@@ -81,6 +85,8 @@ export const ward = {
   },
   stays(element) {
     if (element.matches(".trouble")) return true;
+    // Both texts stay in sight until the editor has chosen, whatever else comes in meanwhile.
+    if (element.matches(".stands")) return trouble.has(byId(element.id.slice("stands-".length)));
     return Array.from(element.querySelectorAll("textarea, input")).some((field) => this.holds(field));
   },
   renew(field, fresh) {

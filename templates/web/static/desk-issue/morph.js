@@ -12,30 +12,33 @@ export const read = (html) => new DOMParser().parseFromString(html, "text/html")
 export function morph(root, fresh, ward) {
   const focused = document.activeElement;
   const at = "selectionStart" in focused ? [focused.selectionStart, focused.selectionEnd] : null;
-  children(root, fresh, root, ward);
+  const left = [];
+  children(root, fresh, { root, ward, left });
+  // At last, for what has no place here may have found one elsewhere: a story goes from list to list as it is.
+  for (const [parent, node] of left) {
+    if (node.parentNode === parent && !(node instanceof Element && ward.stays(node))) node.remove();
+  }
   if (focused !== document.activeElement && focused.isConnected && root.contains(focused)) {
     focused.focus({ preventScroll: true });
     if (at && at[0] !== null) focused.setSelectionRange(...at);
   }
 }
 
-function children(old, fresh, root, ward) {
+function children(old, fresh, work) {
   let cursor = old.firstChild;
   for (const wanted of Array.from(fresh.childNodes)) {
-    const match = find(wanted, cursor, root);
+    const match = find(wanted, cursor, work.root);
     if (!match) {
-      old.insertBefore(document.importNode(wanted, true), cursor);
+      const made = document.importNode(wanted, false);
+      old.insertBefore(made, cursor);
+      if (made instanceof Element) children(made, wanted, work);
       continue;
     }
     if (match === cursor) cursor = cursor.nextSibling;
     else put(old, match, cursor);
-    node(match, wanted, root, ward);
+    node(match, wanted, work);
   }
-  while (cursor) {
-    const next = cursor.nextSibling;
-    if (!(cursor instanceof Element && ward.stays(cursor))) cursor.remove();
-    cursor = next;
-  }
+  for (; cursor; cursor = cursor.nextSibling) work.left.push([old, cursor]);
 }
 
 function put(parent, child, before) {
@@ -56,19 +59,19 @@ function find(wanted, cursor, root) {
   return null;
 }
 
-function node(old, wanted, root, ward) {
+function node(old, wanted, work) {
   if (!(old instanceof Element)) {
     if (old.nodeValue !== wanted.nodeValue) old.nodeValue = wanted.nodeValue;
     return;
   }
-  if (old.hasAttribute("data-still") || ward.holds(old)) return;
+  if (old.hasAttribute("data-still") || work.ward.holds(old)) return;
   attributes(old, wanted);
   if (old.matches("textarea")) {
     old.defaultValue = wanted.defaultValue;
   } else {
-    children(old, wanted, root, ward);
+    children(old, wanted, work);
   }
-  if (old.matches("input, textarea, select")) ward.renew(old, wanted);
+  if (old.matches("input, textarea, select")) work.ward.renew(old, wanted);
 }
 
 function attributes(old, wanted) {

@@ -21,11 +21,11 @@ const watchers = new Set();
 const tasks = [];
 let isAtWork = false;
 let isFailed = false;
+// Whether an answer was not put into the page, because others were waited for.
+let isBehind = false;
 let pause = 0;
 let again = 0;
 let held = Promise.resolve();
-// Whether a page was left to the next in line to bring.
-let isBehind = false;
 
 // Calls back with each page that was put in: the preview and the counts have to follow.
 export const onFresh = (callback) => watchers.add(callback);
@@ -61,15 +61,13 @@ export function act(step, extra = {}) {
 
 // Shows the page as it stands now.
 export function refresh() {
-  return inLine(task(async () => {
-    await bring();
-    return true;
-  }, true, true));
+  return inLine(task(show, true, true));
 }
 
-async function bring() {
+async function show() {
   const { answer } = await ask("", { headers: { accept: "application/json" } });
   await absorb(answer, new Map());
+  return true;
 }
 
 // What is not saved when the page is left is sent with it; the answer is not waited for.
@@ -121,14 +119,12 @@ async function work() {
 
 async function change(step, extra, isQuiet) {
   const { body, sent } = bodyOf(extra);
-  if (isQuiet && !sent.size) {
-    if (isBehind) await bring();
-    return true;
-  }
+  if (isQuiet && !sent.size) return isBehind ? show() : true;
   const { answer, isDone } = await ask(`/${step}`, { method: "POST", body, headers: { accept: "application/json" } });
-  const left = await absorb(answer, sent, isQuiet);
-  if (!isDone) return refused(answer, left, isQuiet);
-  say(answer.said || "Saved.", "good");
+  const left = await absorb(answer, sent);
+  if (!isDone) return refused(answer, left);
+  // Another window may have been quicker with the same words.
+  say((!(isQuiet && answer.done === "same") && answer.said) || "Saved.", "good");
   if (fields.ready().length) soon();
   return true;
 }
@@ -144,7 +140,7 @@ function bodyOf(extra, wanted = fields.ready()) {
 }
 
 // Gives back what of the words that were sent is not saved: of those the page shows what stands instead.
-async function absorb(answer, sent, isQuiet = false) {
+async function absorb(answer, sent) {
   const fresh = read(answer.page);
   const isLeft = ([field]) => fresh.querySelector(`#${CSS.escape(`stands-${field.name}`)}`);
   const left = Array.from(sent).filter(isLeft);
@@ -155,23 +151,22 @@ async function absorb(answer, sent, isQuiet = false) {
   isBehind = tasks.length > 1;
   if (isBehind) return left;
   await held;
-  // What was typed is refused at its field, where the eyes are, and not at the head of the page.
-  if (isQuiet) fresh.querySelector("#refused")?.remove();
+  // What is refused is said at its field or in the strip, where the eyes are, and not at the head of the page.
+  fresh.querySelector("#refused")?.remove();
   morph(root, fresh, fields.ward);
   for (const callback of watchers) callback();
   return left;
 }
 
 // One refusal for several fields: each is tried alone, so that one does not keep the others from being saved.
-async function refused(answer, left, isQuiet) {
+async function refused(answer, left) {
   const names = left.map(([field]) => field);
-  const clashing = names.filter((field) => field.closest(".clash"));
-  for (const field of clashing) fields.setTrouble(field, "clash");
+  const clashing = names.filter(fields.isOffered);
+  for (const field of clashing) fields.setTrouble(field, fields.CLASH);
   if (clashing.length) say("Not saved: somebody else has written there too. Choose which of the two is to stand.", "bad");
   else if (names.length > 1) for (const field of names) await alone(field);
   else refusedAt(names[0], answer);
   keep();
-  if (!isQuiet && !clashing.length) byId("refused")?.scrollIntoView({ block: "center" });
   return false;
 }
 
@@ -183,8 +178,8 @@ function refusedAt(field, answer) {
 async function alone(field) {
   const { body, sent } = bodyOf({}, [field]);
   const { answer, isDone } = await ask("/save", { method: "POST", body, headers: { accept: "application/json" } });
-  const left = await absorb(answer, sent, true);
-  if (!isDone) await refused(answer, left, true);
+  const left = await absorb(answer, sent);
+  if (!isDone) await refused(answer, left);
 }
 
 async function ask(where, init, isSecond = false) {
