@@ -20,6 +20,7 @@ from subscribers.sealed import check_values
 from subscribers.transfer.bringing import Bringing, Request
 from subscribers.transfer.landing import Landing
 from subscribers.vault import (
+    ARRIVAL,
     LOOK_EVERY,
     SEALS_PER_KEY,
     STALE,
@@ -113,7 +114,7 @@ def test_a_mail_that_could_not_be_answered_waits_and_is_answered(room: Room, mon
 
 def test_a_data_key_that_was_retired_only_now_does_not_stand_any_more(room: Room) -> None:
     room.house.vault.prepare()
-    value = room.house.vault.seal("x", arrivals.ARRIVAL, b"r")
+    value = room.house.vault.seal("x", ARRIVAL, b"r")
     with room.database.read() as session:
         check_standing(session, [value, value])
         check_standing(session, [])
