@@ -194,7 +194,7 @@ def test_two_readers_of_a_kind_get_copies_that_differ_only_in_the_slots(kind: Ki
     one, two = (made.copy(f"{n}@example.org", bytes([n]) * 16, bytes([n]) * 16) for n in (1, 2))
     assert all(a is b for a, b, part in zip(one, two, made.segments, strict=True) if isinstance(part, bytes))
     names = {part.name for part in made.segments if isinstance(part, Slot)}
-    assert names == {"to", "message_id", "unsubscribe", "leave_token", "manage"}
+    assert names == {"to", "message_id", "unsubscribe", "leave_page", "leave_token", "manage"}
 
 
 def test_the_digest_speaks_of_every_kind(sqlite_database: Database) -> None:
