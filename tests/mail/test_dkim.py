@@ -261,7 +261,7 @@ TAMPERED = {
     "an octet of the text": replaced(b"A line.", b"A lime."),
     "an octet of the page": replaced(b"<p>A line.", b"<p>A lime."),
     "a reader's link": lambda message: re.sub(
-        rb"(?<=\n)(https://digest\.example\.org/u/.{42}).=", rb"\1!=", message, count=1
+        rb"(?<=\n)(https://digest\.example\.org/u/.{40}).", rb"\1!", message, count=1
     ),
     "text behind the end": lambda message: message + b"More.\r\n",
     "the parts swapped": swapped_parts,

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
@@ -65,7 +66,8 @@ class Recorder:
 
     def tokens(self, name: str) -> list[str]:
         """The last parts of all links of one name (`confirm_url`, …), oldest first."""
-        return [letter.context[name].rpartition("/")[2] for letter in self.letters if name in letter.context]
+        urls = [letter.context[name] for letter in self.letters if name in letter.context]
+        return [urlsplit(url).path.rpartition("/")[2] for url in urls]
 
 
 @dataclass
