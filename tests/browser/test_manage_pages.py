@@ -152,7 +152,7 @@ def test_everything_on_the_page_works(steps: Steps, place: Place) -> None:
     expect(page.get_by_role("status")).to_contain_text("saved")
     page.get_by_label("No issues for").select_option("four weeks")
     steps.press("Pause")
-    expect(page.get_by_text("Paused until")).to_contain_text("2026-12-16")
+    expect(page.get_by_text("Paused until")).to_contain_text("16 December 2026")
     steps.press("End the pause")
     assert place.subscription().paused_until is None
     steps.press("Leave this newsletter")

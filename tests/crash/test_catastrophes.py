@@ -196,7 +196,9 @@ def until(condition: Callable[[], bool]) -> None:
 
 def test_the_disk_is_full_for_a_while(stage: Stage) -> None:
     with stage.scene("sqlite", READERS) as scene, ScriptedServer() as relay:
-        assert Player(scene.order(relay.port, "sender", disk=50_000, patience=0.05)).wait() == 0
+        # One message after the other: then each has its own commit, and 24 of them do not fit into what is left.
+        order = scene.order(relay.port, "sender", disk=50_000, patience=0.05, connections=1)
+        assert Player(order).wait() == 0
         found = audit(scene, relay, NAMES, doubtful=NAMES)
         said = scene.log.read_text()
     assert FAULT in said

@@ -87,7 +87,7 @@ def make_room(database: Database, faults: Faults, **checks: object) -> Room:
     vault.prepare()
     with database.write() as session:
         values = {"name": "anna", "public_id": b"u" * 16, "password_hash": "-", "created_at": THURSDAY}
-        session.add(User(**values, address_sealed=b"sealed"))
+        session.add(User(**values, address_sealed=b"sealed", address_verified_at=THURSDAY))
     source = {"feed": f"{faults.url}/feed"}
     data = {
         "newsletters": {"watchdog": {"title": "Watchdog", "sender": "W <digest@example.org>", "sources": [source]}},

@@ -183,9 +183,12 @@ def test_an_unapproved_issue_is_held_and_its_editors_are_reminded(tmp_path: Path
             room.send_letters()
             room.send_issues()
         assert not [caught for caught in room.catcher.caught if caught.is_issue]
-        reminders = room.letters_to("maria@desk.example")
-        assert len(reminders) == 3  # Two hours before, at the hour, and when it became too late.
-        assert f"{room.base}/desk/issues/watchdog/2026-W47" in reminders[0].part("plain")
+        letters = room.letters_to("maria@desk.example")
+        subjects = [str(letter.message["Subject"]).partition(": ")[2] for letter in letters]
+        waits, late = "watchdog/2026-W47 waits for approval", "watchdog/2026-W47 has not left"
+        # Two hours before and at the hour; the alarm that it has not left; and when it became too late.
+        assert subjects == [waits, waits, late, waits]
+        assert all(f"{room.base}/desk/issues/watchdog/2026-W47" in letter.part("plain") for letter in letters)
         with house.database.read() as session:
             issue = session.scalars(sa.select(Issue).where(Issue.week == "2026-W47")).one()
         assert issue.state is IssueState.HELD
