@@ -7,7 +7,7 @@ RUN_STAMP := $(VENV)/.run-stamp
 DEV_STAMP := $(VENV)/.dev-stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help run test half-1 half-2 crash bench lint format browser words lock clean
+.PHONY: help run test half-1 half-2 pictures crash bench lint format browser words lock clean
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ half-1:
 half-2:
 	@folder=$$(mktemp -d) && $(BIN)/python -m pytest -q tests $(HALF:%=--ignore=tests/%) --basetemp=$$folder/t; \
 	code=$$?; rm -rf $$folder; exit $$code
+
+pictures: $(DEV_STAMP) browser ## Leave pictures of the pages and mails in screenshots/, to be looked at.
+	PICTURES=1 $(BIN)/python -m pytest -q tests/browser
 
 crash: $(DEV_STAMP) ## Kill senders at every point, 200 times (SEEDS=…), and print the table; SEED=17 plays one again.
 	$(BIN)/python -m tests.crash $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import functools
 import re
 from collections.abc import Iterator
 from email.utils import parseaddr
@@ -39,10 +40,14 @@ def direction_of(language: str) -> Literal["ltr", "rtl"]:
     return "rtl" if _RIGHT_TO_LEFT.fullmatch(first) else "ltr"
 
 
+_zone_names = functools.cache(available_timezones)
+"""Every time zone's name: hundreds of files are looked at for them, once."""
+
+
 def _zone(value: object) -> object:
     if isinstance(value, str):
-        if value not in available_timezones():
-            near = difflib.get_close_matches(value, sorted(available_timezones()), 1)
+        if value not in _zone_names():
+            near = difflib.get_close_matches(value, sorted(_zone_names()), 1)
             hint = f"did you mean {near[0]!r}?" if near else "use a name like 'Europe/Prague'"
             raise ValueError(f"{value!r} is not a time zone; {hint}")
         return ZoneInfo(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import os
 import shutil
 import tempfile
@@ -14,9 +15,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 import structlog
+from argon2 import PasswordHasher
 
 import digest.models  # noqa: F401 -- the tables register themselves
 import subscribers.models  # noqa: F401
+from digest.web import accounts
 from subscribers.db import Base, Database
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
@@ -31,6 +34,25 @@ def _own_logs() -> Iterator[None]:
     """A command that a test ran in this process set the log up for a stream that is closed by now."""
     yield
     structlog.reset_defaults()
+
+
+HASHER = accounts._hasher
+"""What hashes the desk's passwords outside of tests."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> Iterator[None]:
+    """A hash costs a tenth of a second, and every test of the desk makes some; those about its cost take `HASHER`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(accounts, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield
+
+
+@pytest.fixture
+def slow_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes that cost what they do outside of tests, also the one for names that nobody has."""
+    monkeypatch.setattr(accounts, "_hasher", HASHER)
+    monkeypatch.setattr(accounts, "_decoy_hash", functools.cache(accounts._decoy_hash.__wrapped__))
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ as RFC 9457 has it. Browsers may use it from the pages of the sites that `[form]
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -101,11 +102,12 @@ class Problem:
 def api_routes(site: Site) -> list[Router]:
     """`/api/newsletters`, `/api/challenge`, `/api/subscribe` and `/api/openapi.json`."""
     speaker = _Speaker(site)
-    described = _described(site)
+    # Made when it is first asked for: it takes longer than all the rest of an application's start.
+    described = functools.cache(lambda: _described(site))
 
     @route("/openapi.json", http_method=LOOK, status_code=200, sync_to_thread=False, include_in_schema=False)
     def openapi(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
-        return speaker.say(request, described)
+        return speaker.say(request, described())
 
     asking = [_preflight(speaker, path) for path in ("/newsletters", "/challenge", "/subscribe", "/openapi.json")]
     return [_router([*asking, *_handlers(site, speaker), openapi], speaker)]

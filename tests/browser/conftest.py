@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from tests.browser.album import Album
+
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 # A machine that is busy with other halves of the suite takes its time.
@@ -29,7 +31,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def album() -> Path:
-    """Where pictures are left for people to look at: `screenshots/` in the project, which git does not keep."""
+def album() -> Album:
+    """`screenshots/` in the project, which git does not keep; pictures are taken where `PICTURES` is set."""
+    if not os.environ.get("PICTURES"):
+        return Album(None)
     ALBUM.mkdir(exist_ok=True)
-    return ALBUM
+    return Album(ALBUM)

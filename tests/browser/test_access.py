@@ -9,7 +9,6 @@ import base64
 import datetime as dt
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -21,6 +20,7 @@ from digest.web.access import people
 from digest.web.app import create_app
 from subscribers.db import Database
 from subscribers.keys import make_keys
+from tests.browser.album import Album
 from tests.browser.test_desk import Room, Scheme, faults
 from tests.subscribers.house import Clock, serving
 from tests.web.house import PASSWORD, add_editor, make_parts, with_login
@@ -30,7 +30,7 @@ from tests.web.test_second_factor import add_app, code_at
 pytestmark = pytest.mark.browser
 
 
-def make_room(database: Database, browser: Browser, album: Path, **login: object) -> Iterator[Room]:
+def make_room(database: Database, browser: Browser, album: Album, **login: object) -> Iterator[Room]:
     clock = Clock(dt.datetime(2026, 11, 12, 5, 30, tzinfo=dt.UTC))
     door = listen("127.0.0.1", 0)
     url = f"http://localhost:{door.getsockname()[1]}"
@@ -44,7 +44,7 @@ def make_room(database: Database, browser: Browser, album: Path, **login: object
 
 
 @pytest.fixture
-def room(sqlite_database: Database, browser: Browser, album: Path) -> Iterator[Room]:
+def room(sqlite_database: Database, browser: Browser, album: Album) -> Iterator[Room]:
     yield from make_room(sqlite_database, browser, album)
 
 
@@ -161,7 +161,7 @@ def test_without_scripts_passwords_work_and_the_page_says_so(room: Room):
     expect(page.get_by_role("heading", name="Your recovery codes")).to_be_visible()
 
 
-def test_the_first_account_sets_up_its_second_factor(sqlite_database: Database, browser: Browser, album: Path):
+def test_the_first_account_sets_up_its_second_factor(sqlite_database: Database, browser: Browser, album: Album):
     for room in make_room(sqlite_database, browser, album, second_factor=["admin"]):
         link = people.first_link(room.parts.database, room.clock(), room.url)
         assert link

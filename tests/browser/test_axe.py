@@ -28,6 +28,7 @@ from subscribers.newsletters import NewsletterInfo
 from subscribers.service import Service
 from subscribers.vault import Vault
 from subscribers.web import public_routes
+from tests.browser.album import Album
 from tests.subscribers.house import NEGAH, WATCH, Clock, Recorder, serving
 from tests.subscribers.test_languages import OBZOR
 from tests.web.house import make_parts
@@ -190,7 +191,7 @@ def as_left(page: Page, mirror: Page, base: str) -> Page:
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
 @pytest.mark.parametrize("language", PAPERS)
-def test_axe_finds_nothing(town: Town, browser: Browser, album: Path, language: str, scripts: bool) -> None:
+def test_axe_finds_nothing(town: Town, browser: Browser, album: Album, language: str, scripts: bool) -> None:
     town.clock.turn(days=2)
     clear(town.database)
     context = browser.new_context(viewport=DESKTOP, java_script_enabled=scripts, reduced_motion="reduce")
@@ -212,19 +213,19 @@ def test_axe_finds_nothing(town: Town, browser: Browser, album: Path, language: 
     assert [one for one in complaints if not re.search(r"the server responded with a status of 4\d\d", one)] == []
 
 
-def inspect(page: Page, name: str, album: Path) -> None:
+def inspect(page: Page, name: str, album: Album) -> None:
     """Look at a page on a desktop and on a phone, in light and in dark, and leave pictures."""
     page.emulate_media(color_scheme="light")
     page.set_viewport_size(DESKTOP)
     assert look(page, EVERYTHING) == [], name
-    page.screenshot(path=album / f"public-{name}-desktop.png", full_page=True)
+    album.keep(page, f"public-{name}-desktop")
     page.emulate_media(color_scheme="dark")
     assert look(page, COLOURS) == [], f"{name}, dark"
     page.set_viewport_size(PHONE)
-    page.screenshot(path=album / f"public-{name}-dark.png", full_page=True)
+    album.keep(page, f"public-{name}-dark")
     page.emulate_media(color_scheme="light")
     assert look(page, EVERYTHING) == [], f"{name}, on a phone"
-    page.screenshot(path=album / f"public-{name}-phone.png", full_page=True)
+    album.keep(page, f"public-{name}-phone")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], name
     page.set_viewport_size(DESKTOP)
 

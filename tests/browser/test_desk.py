@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -20,6 +19,7 @@ from digest.models import Delivery, DeliveryState, IssueState, Post
 from digest.web.app import Parts, create_app
 from subscribers.db import Database
 from subscribers.keys import make_keys
+from tests.browser.album import Album
 from tests.subscribers.house import Clock, serving
 from tests.web.house import (
     ISSUE,
@@ -47,7 +47,7 @@ class Room:
     clock: Clock
     url: str
     browser: Browser
-    album: Path
+    album: Album
     complaints: list[str] = field(default_factory=list)
     elsewhere: list[str] = field(default_factory=list)
     """How the addresses begin that a window may ask for beside the application's own."""
@@ -80,7 +80,7 @@ class Room:
         page.wait_for_load_state()
 
     def picture(self, page: Page, name: str) -> None:
-        page.screenshot(path=str(self.album / f"desk-{name}.png"), full_page=True)
+        self.album.keep(page, f"desk-{name}")
 
     def _heard(self, text: str) -> None:
         # A page with a refusal has its status in the console, and that is how it should be.
@@ -93,7 +93,7 @@ class Room:
 
 
 @pytest.fixture
-def room(sqlite_database: Database, browser: Browser, album: Path) -> Iterator[Room]:
+def room(sqlite_database: Database, browser: Browser, album: Album) -> Iterator[Room]:
     clock = Clock(dt.datetime(2026, 11, 12, 5, 30, tzinfo=dt.UTC))
     parts = make_parts(sqlite_database, make_keys(), clock, "http://127.0.0.1")
     add_editor(parts)

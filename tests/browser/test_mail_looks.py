@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -17,6 +16,7 @@ from playwright.sync_api import Browser, Page, Route
 from digest.mail.kinds import Kind
 from digest.mail.render import IssueView, Renderer
 from subscribers.lifecycle import Format
+from tests.browser.album import Album
 from tests.mail.render_samples import ENGLISH, PERSIAN, RUSSIAN, TEMPLATES
 
 pytestmark = pytest.mark.browser
@@ -135,9 +135,11 @@ def texts(page: Page) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 600, 1024])
 @pytest.mark.parametrize("language", list(ISSUES))
-def test_an_issue_fits_at_every_width(browser: Browser, album: Path, language: str, width: int, scheme: Scheme) -> None:
+def test_an_issue_fits_at_every_width(
+    browser: Browser, album: Album, language: str, width: int, scheme: Scheme
+) -> None:
     page = opened(browser, rendered(ISSUES[language]), width, scheme)
-    page.screenshot(path=album / f"mail-issue-{language}-{scheme}-{width}.png", full_page=True)
+    album.keep(page, f"mail-issue-{language}-{scheme}-{width}")
     assert fits(page)
     assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
     column = page.evaluate("document.querySelector('h1').getBoundingClientRect().width")
@@ -147,19 +149,19 @@ def test_an_issue_fits_at_every_width(browser: Browser, album: Path, language: s
 
 @pytest.mark.parametrize("width", [320, 600])
 @pytest.mark.parametrize("language", ["en", "fa"])
-def test_an_issue_is_readable_without_its_styles(browser: Browser, album: Path, language: str, width: int) -> None:
+def test_an_issue_is_readable_without_its_styles(browser: Browser, album: Album, language: str, width: int) -> None:
     """F-46: some programs drop every <style>."""
     page = opened(browser, without_styles(rendered(ISSUES[language])), width)
-    page.screenshot(path=album / f"mail-issue-{language}-no-styles-{width}.png", full_page=True)
+    album.keep(page, f"mail-issue-{language}-no-styles-{width}")
     assert fits(page)
     assert page.locator("h1").evaluate("element => getComputedStyle(element).fontSize") == "46px"
     assert min(one["size"] for one in texts(page)) >= 14
     page.close()
 
 
-def test_an_issue_says_all_without_its_pictures(browser: Browser, album: Path) -> None:
+def test_an_issue_says_all_without_its_pictures(browser: Browser, album: Album) -> None:
     page = opened(browser, rendered(ENGLISH), 320, pictures=False)
-    page.screenshot(path=album / "mail-issue-en-no-pictures-320.png", full_page=True)
+    album.keep(page, "mail-issue-en-no-pictures-320")
     assert fits(page)
     assert page.get_by_alt_text("A courthouse with one lit window").count() == 1
     page.close()
@@ -264,11 +266,11 @@ LETTERS: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("language", ["en", "fa"])
 @pytest.mark.parametrize("kind", list(LETTERS))
-def test_a_letter_is_plain_and_fits(browser: Browser, album: Path, kind: str, language: str, scheme: Scheme) -> None:
+def test_a_letter_is_plain_and_fits(browser: Browser, album: Album, kind: str, language: str, scheme: Scheme) -> None:
     context = {"newsletter_title": "Watchdog", "language": language, "direction": "rtl" if language == "fa" else "ltr"}
     html = Renderer([TEMPLATES]).letter(kind, {**context, **LETTERS[kind]}).html
     page = opened(browser, html, 320, scheme)
-    page.screenshot(path=album / f"mail-{kind}-{language}-{scheme}-320.png", full_page=True)
+    album.keep(page, f"mail-{kind}-{language}-{scheme}-320")
     assert fits(page)
     for one in texts(page):
         colour, ground = channels(one["colour"]), channels(one["ground"])
@@ -294,11 +296,11 @@ def test_axe_finds_nothing_serious(browser: Browser, language: str) -> None:
 @pytest.mark.parametrize("width", [375, 800])
 @pytest.mark.parametrize("language", list(STORY))
 def test_whole_stories_are_calm_to_read(
-    browser: Browser, album: Path, language: str, width: int, scheme: Scheme
+    browser: Browser, album: Album, language: str, width: int, scheme: Scheme
 ) -> None:
     """Lines of no more than some 75 characters, letters of book size, and room between the lines."""
     page = opened(browser, whole(language), width, scheme)
-    page.screenshot(path=album / f"mail-whole-{language}-{scheme}-{width}.png", full_page=True)
+    album.keep(page, f"mail-whole-{language}-{scheme}-{width}")
     assert fits(page)
     paragraph = page.locator("p", has=page.locator("a[href$='record']")).first
     style = "element => { const s = getComputedStyle(element); return [s.fontSize, s.lineHeight].map(parseFloat) }"

@@ -20,6 +20,7 @@ from subscribers.lifecycle import Format, State
 from subscribers.models import Subscriber, Subscription
 from subscribers.service import Service
 from subscribers.vault import Vault, make_keys
+from tests.browser.album import Album
 from tests.subscribers.house import Clock, Recorder, make_app, make_service, serving
 
 pytestmark = pytest.mark.browser
@@ -174,7 +175,7 @@ def test_the_file_is_downloaded_by_a_press(steps: Steps, place: Place, tmp_path:
 
 @pytest.mark.parametrize("page", WAYS, indirect=True)
 def test_the_pages_fit_and_can_be_used_by_everybody(
-    page: Page, place: Place, album: Path, request: pytest.FixtureRequest
+    page: Page, place: Place, album: Album, request: pytest.FixtureRequest
 ) -> None:
     way = request.node.callspec.params["page"]
     steps = Steps(page)
@@ -196,9 +197,9 @@ def test_the_pages_fit_and_can_be_used_by_everybody(
     _look(page, album, f"fresh-old-{way}")
 
 
-def _look(page: Page, album: Path, name: str) -> None:
+def _look(page: Page, album: Album, name: str) -> None:
     """Take a picture, and see that nothing hangs over the edge and, where scripts run, that axe finds nothing."""
-    page.screenshot(path=album / f"{name}.png", full_page=True)
+    album.keep(page, f"{name}")
     box = page.locator("main").bounding_box()
     size = page.viewport_size
     assert box

@@ -6,7 +6,6 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from subscribers.budgets import FormRules
 from subscribers.db import Database
 from subscribers.guard import Guard
 from subscribers.vault import Vault, make_keys
+from tests.browser.album import Album
 from tests.subscribers.house import WATCH, Clock, Recorder, make_app, make_service, serving
 
 pytestmark = pytest.mark.browser
@@ -95,7 +95,7 @@ def test_a_reader_with_scripts_notices_little_and_gets_the_letter(page: Page, pl
 
 
 def test_while_it_calculates_the_page_says_so(
-    page: Page, place: Place, monkeypatch: pytest.MonkeyPatch, album: Path
+    page: Page, place: Place, monkeypatch: pytest.MonkeyPatch, album: Album
 ) -> None:
     ask(page, place, "first@example.org")
     monkeypatch.setattr(proofs, "COST", 200_000)
@@ -106,7 +106,7 @@ def test_while_it_calculates_the_page_says_so(
     expect(line).to_have_text(re.compile("short calculation"))
     assert page.locator("form").get_attribute("aria-busy") == "true"
     expect(page.locator("progress")).to_be_visible()
-    page.screenshot(path=album / "proof-of-work.png", full_page=True)
+    album.keep(page, "proof-of-work")
     assert Axe().run(page).response["violations"] == []
 
 
@@ -138,7 +138,7 @@ def test_where_the_challenge_came_too_late_pressing_once_more_is_enough(page: Pa
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_pressed_form_looks_right_and_axe_finds_nothing(
-    browser: Browser, place: Place, album: Path, way: str
+    browser: Browser, place: Place, album: Album, way: str
 ) -> None:
     context = browser.new_context(**WAYS[way])
     page = context.new_page()
@@ -147,6 +147,6 @@ def test_the_pressed_form_looks_right_and_axe_finds_nothing(
         expect(page.get_by_role("heading", level=1)).to_have_text(LOOK, timeout=60_000)
     page.goto(place.base)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    page.screenshot(path=album / f"pressed-form-{way}.png", full_page=True)
+    album.keep(page, f"pressed-form-{way}")
     assert Axe().run(page).response["violations"] == []
     context.close()

@@ -6,7 +6,6 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from subscribers.lifecycle import State
 from subscribers.models import Subscription
 from subscribers.service import Service
 from subscribers.vault import Vault, make_keys
+from tests.browser.album import Album
 from tests.subscribers.house import NEGAH, WATCH, Clock, Recorder, make_app, make_service, serving
 
 pytestmark = pytest.mark.browser
@@ -166,12 +166,12 @@ def test_a_bad_address_is_said_beside_the_field_that_still_holds_it(page: Page, 
 
 
 @pytest.mark.parametrize("page", WAYS, indirect=True)
-def test_no_page_is_wider_than_its_window(page: Page, place: Place, album: Path) -> None:
+def test_no_page_is_wider_than_its_window(page: Page, place: Place, album: Album) -> None:
     for name, address in place.every_page().items():
         page.goto(address)
         window = page.viewport_size
         assert window
-        page.screenshot(path=album / f"page-{name}-{window['width']}.png", full_page=True)
+        album.keep(page, f"page-{name}-{window['width']}")
         assert page.evaluate("document.documentElement.scrollWidth") <= window["width"], name
 
 

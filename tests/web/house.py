@@ -36,6 +36,9 @@ TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 BASE_URL = "http://digest.example.org"
 NAME = "watchdog/2026-W46"
 ISSUE = f"/desk/issues/{NAME}"
+RENDERER = Renderer([TEMPLATES / "email"])
+PAGES = Pages([TEMPLATES / "web"], site_title="Watchdog", dated=RENDERER.dated)
+"""One for all tests, as for all threads: each template is read and compiled once."""
 PASSWORD = "tall ships on a quiet sea"
 ADDRESS = "anna@newsroom.example"
 
@@ -112,18 +115,16 @@ def make_parts(
     follow(database)
     vault = Vault(database, keys)
     outbox = LedgerOutbox(vault)
-    renderer = Renderer([TEMPLATES / "email"])
-    pages = Pages([TEMPLATES / "web"], site_title="Watchdog", dated=renderer.dated)
     return Parts(
         settings=settings,
         database=database,
         vault=vault,
         keys=keys,
-        renderer=renderer,
+        renderer=RENDERER,
         outbox=outbox,
-        pages=pages,
+        pages=PAGES,
         static=[TEMPLATES / "web" / "static"],
-        public_routes=public_routes(make_service(database, keys, settings, vault, outbox), pages, clock),
+        public_routes=public_routes(make_service(database, keys, settings, vault, outbox), PAGES, clock),
         clock=clock,
     )
 

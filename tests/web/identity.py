@@ -158,7 +158,7 @@ def serving_identity(now: Callable[[], float]) -> Iterator[Identity]:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         identity = Identity(f"http://127.0.0.1:{server.server_port}", now)
         handler.identity = identity  # type: ignore[attr-defined]  # The class was made a line before.
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield identity
         server.shutdown()

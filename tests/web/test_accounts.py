@@ -52,6 +52,7 @@ def test_no_column_holds_the_password_or_the_address(database: Database, keys: K
     assert opened == ADDRESS
 
 
+@pytest.mark.usefixtures("slow_passwords")
 def test_an_older_hash_is_renewed_when_somebody_logs_in(database: Database, anna: int):
     weak = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
     with database.write() as session:

@@ -82,6 +82,7 @@ class TestEnumeration:
         # Where a name stands, the password field has the focus; that is about what was typed, not about what is known.
         assert len({page.replace(" autofocus", "") for page in pages}) == 1
 
+    @pytest.mark.usefixtures("slow_passwords")
     def test_every_name_costs_one_hash(self, known: Parts, monkeypatch: pytest.MonkeyPatch):
         real, looked = accounts._fits, list[str]()
 
@@ -95,6 +96,7 @@ class TestEnumeration:
         assert len(looked) == len(self.NAMES)
         assert len(set(looked)) == 1
 
+    @pytest.mark.usefixtures("slow_passwords")
     def test_the_time_does_not_tell_either(self, known: Parts):
         def trying(name: str) -> Callable[[], object]:
             return lambda: accounts.check_password(known.database, name, "not the right one")
