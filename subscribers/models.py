@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from subscribers.db import Base, UTCDateTime
 from subscribers.lifecycle import Format, State
+
+HAS_CONFIRMED = "confirmed_at IS NOT NULL"
+HAS_LEFT = "left_at IS NOT NULL AND confirmed_at IS NOT NULL"
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """An index of the rows alone that meet a condition, on both databases."""
+    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
 
 
 class DataKey(Base):
@@ -80,6 +89,19 @@ class Subscription(Base):
         sa.UniqueConstraint("subscriber_id", "newsletter"),
         sa.Index("ix_subscriptions_audience", "newsletter", "state", "id"),
         sa.Index("ix_subscriptions_requested_at", "requested_at", "state"),
+        # What the desk counts by (`headcount`): each holds all that its query asks for, so that no row is read.
+        sa.Index(
+            "ix_subscriptions_standing",
+            "newsletter",
+            "state",
+            "left_reason",
+            "format",
+            "is_neutral",
+            "language",
+            "paused_until",
+        ),
+        sa.Index("ix_subscriptions_confirmed_at", "newsletter", "confirmed_at", "method", **_where(HAS_CONFIRMED)),
+        sa.Index("ix_subscriptions_left_at", "newsletter", "left_at", "left_reason", **_where(HAS_LEFT)),
         {"sqlite_autoincrement": True},
     )
 

@@ -25,6 +25,8 @@ from digest.web.desk.people import people_routes
 from digest.web.desk.preview import preview_routes
 from digest.web.desk.proof import proof_routes
 from digest.web.desk.provider import provider_routes
+from digest.web.desk.reader import reader_routes
+from digest.web.desk.readers import readers_routes
 from digest.web.desk.report import report_routes
 from digest.web.desk.search import search_routes
 from digest.web.desk.second import second_routes
@@ -78,6 +80,8 @@ def create_app(parts: Parts) -> Litestar:
         *log_routes(parts),
         *watch_routes(parts),
         *calendar_routes(parts),
+        *readers_routes(parts),
+        *reader_routes(parts),
         *search_routes(parts),
     ]
     others: list[ControllerRouterHandler] = [

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 import re
 from dataclasses import dataclass, replace
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import httpx
 import sqlalchemy as sa
@@ -18,13 +20,15 @@ from digest.issues.draft import Drafted, draft
 from digest.issues.search_index import follow
 from digest.mail.outbox import LedgerOutbox
 from digest.mail.render import Renderer
-from digest.models import Issue, IssueState, Post, User
+from digest.models import Bounce, Issue, IssueState, Post, User
 from digest.settings import Settings
 from digest.web.accounts import add_user
 from digest.web.app import Parts, create_app
 from digest.weeks import Week
 from subscribers.db import Base, Database
 from subscribers.keys import Keys
+from subscribers.lifecycle import Format, State
+from subscribers.models import Subscriber, Subscription, Suppression
 from subscribers.newsletters import NewsletterInfo
 from subscribers.pages import Pages
 from subscribers.service import Service
@@ -138,6 +142,49 @@ def add_readers(parts: Parts, *addresses: str) -> None:
     service = make_service(parts.database, parts.keys, parts.settings, parts.vault, parts.outbox)
     for address in addresses:
         service.enter("watchdog", address, "asked for it by letter", parts.clock())
+
+
+def add_list(parts: Parts, weeks: int, readers: int, newsletter: str = "watchdog") -> None:
+    """A list as it stands after so many weeks, of about so many readers: rows alone, with nobody behind them."""
+    dice, now = random.Random(weeks), parts.clock()
+    formats = [Format.SUMMARIES] * 7 + [Format.FULL] * 2 + [Format.TEXT]
+    people, ties, never = list[dict[str, Any]](), list[dict[str, Any]](), list[dict[str, Any]]()
+    with parts.database.write() as session:
+        first = (session.scalar(sa.select(sa.func.max(Subscriber.id))) or 0) + 1
+        for number in range(first, first + readers):
+            came = now - dt.timedelta(days=7 * weeks * dice.random() ** 0.8)
+            has_left, is_pending = dice.random() < 0.2, dice.random() < 0.02
+            reason = dice.choice([None, None, None, "bounce", "complaint"]) if has_left else None
+            row = {name: dice.randbytes(32) for name in ("blind_index", "suppression_hash")}
+            people.append({"id": number, "public_id": dice.randbytes(16), "address_sealed": b"", "created_at": came, **row})
+            if reason:
+                never.append({"address_hash": row["suppression_hash"], "reason": reason, "month": f"{now:%Y-%m}"})
+            ties.append(
+                {
+                    "public_id": dice.randbytes(16),
+                    "subscriber_id": number,
+                    "newsletter": newsletter,
+                    "state": State.LEFT if has_left else State.PENDING if is_pending else State.CONFIRMED,
+                    "language": "en",
+                    "requested_at": came,
+                    "confirmed_at": None if is_pending and not has_left else came,
+                    "left_at": came + (now - came) * dice.random() if has_left else None,
+                    "left_reason": reason,
+                    "method": dice.choice(["form", "form", "form", "form", "import"]),
+                    "evidence": "{}",
+                    "format": dice.choice(formats),
+                    "is_neutral": dice.random() < 0.12,
+                    "paused_until": now + dt.timedelta(days=9) if dice.random() < 0.03 else None,
+                }
+            )
+        for table, rows in ((Subscriber, people), (Subscription, ties), (Suppression, never)):
+            if rows:
+                session.execute(sa.insert(table), rows)
+        signs = ["hard", "soft", "soft", "policy", "complaint"]
+        session.add_all(
+            Bounce(newsletter=newsletter, issue_id=dice.choice([1, 1, 1, None]), sign=dice.choice(signs), at=at)
+            for at in (now - dt.timedelta(days=35 * dice.random()) for _ in range(readers // 12))
+        )
 
 
 def add_editor(parts: Parts, name: str = "anna", role: str = "publisher", address: str | None = ADDRESS) -> User:

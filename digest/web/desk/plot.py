@@ -79,7 +79,7 @@ def plot_of(rate: Rate, events: Iterable[Event], zone: ZoneInfo) -> Plot | None:
     if rate.start is None or len(rate.counts) < FEWEST:
         return None
     start, step = rate.start, 100 / len(rate.counts)
-    top = _ceiling(rate.peak)
+    top = ceiling(rate.peak)
     span = rate.seconds * len(rate.counts)
     columns = tuple(
         _column(place * step, step, count, rate, top, _clock(_after(start, place * rate.seconds), zone, rate, span))
@@ -88,7 +88,7 @@ def plot_of(rate: Rate, events: Iterable[Event], zone: ZoneInfo) -> Plot | None:
     ticks = (("start", 0.0), ("middle", 0.5), ("end", 1.0))
     return Plot(
         columns=columns,
-        levels=tuple(Mark(f"{_y(part * top, top):g}", _figure(part * top)) for part in (0.0, 0.5, 1.0)),
+        levels=tuple(Mark(f"{_y(part * top, top):g}", figure(part * top)) for part in (0.0, 0.5, 1.0)),
         ticks=tuple(
             Mark(f"{part * 100:g}%", _clock(_after(start, span * part), zone, rate, span), anchor)
             for anchor, part in ticks
@@ -104,7 +104,7 @@ def shares(counts: Sequence[tuple[str, int]], whole: int) -> tuple[Share, ...]:
     found, so_far = [], 0
     for kind, count in counts:
         if count:
-            found.append(Share(kind, _percent(100 * so_far / whole), _percent(100 * count / whole), count))
+            found.append(Share(kind, percent(100 * so_far / whole), percent(100 * count / whole), count))
         so_far += count
     return tuple(found)
 
@@ -117,7 +117,7 @@ def provider_shares(line: ProviderLine, largest: int) -> tuple[Share, ...]:
 
 def tries_share(tries: Tries, largest: int) -> str:
     """How long the bar of a number of tries is."""
-    return _percent(100 * tries.count / largest)
+    return percent(100 * tries.count / largest)
 
 
 def spoken(length: dt.timedelta) -> str:
@@ -135,21 +135,21 @@ def _column(x: float, step: float, count: int, rate: Rate, top: float, time: str
     per_minute = count * A_MINUTE / rate.seconds
     y = _y(per_minute, top)
     gap = step * GAP
-    return Column(_percent(x + gap / 2), _percent(step - gap), y, round(HEIGHT - y, 1), time, count, per_minute)
+    return Column(percent(x + gap / 2), percent(step - gap), y, round(HEIGHT - y, 1), time, count, per_minute)
 
 
 def _pauses(events: Iterable[Event], start: dt.datetime, span: int, zone: ZoneInfo) -> Iterable[Mark]:
     for event in events:
         part = (event.at - start).total_seconds() / span
         if event.action == "pause" and 0 <= part <= 1:
-            yield Mark(_percent(100 * part), f"{event.at.astimezone(zone):%H:%M:%S}, {event.who}: {event.detail}")
+            yield Mark(percent(100 * part), f"{event.at.astimezone(zone):%H:%M:%S}, {event.who}: {event.detail}")
 
 
 def _y(value: float, top: float) -> float:
     return round(HEIGHT * (1 - value / top), 1)
 
 
-def _ceiling(value: float) -> float:
+def ceiling(value: float) -> float:
     """The next round number above: 1, 2, 2.5 or 5 and zeros."""
     power = 1.0
     while power * 10 <= value:
@@ -159,7 +159,8 @@ def _ceiling(value: float) -> float:
     return next(power * part for part in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if power * part >= value)
 
 
-def _figure(value: float) -> str:
+def figure(value: float) -> str:
+    """A number beside a line of a plot: whole from ten on, two digits below."""
     return f"{value:,.0f}" if value >= 10 or value.is_integer() else f"{value:.2g}"  # noqa: PLR2004 -- two digits tell enough.
 
 
@@ -174,5 +175,6 @@ def _clock(at: dt.datetime, zone: ZoneInfo, rate: Rate, span: int) -> str:
     return f"{at.astimezone(zone):%H:%M:%S}" if rate.seconds < A_MINUTE else f"{at.astimezone(zone):%H:%M}"
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
+    """A share of a drawing's width, as an attribute of SVG: `12.5%`."""
     return f"{value:.3f}".rstrip("0").rstrip(".") + "%"

@@ -85,6 +85,7 @@ ACTIONS: Mapping[str, str] = {
     "move-week": "moved the sending",
     "restore-week": "took a change of the calendar back",
     "bring back": "brought the draft back",
+    "looked-up": "looked a reader up:",
     "logged-in": "logged in",
     "logged-out": "logged out",
     "log-in-failed": "typed a wrong name or password",
