@@ -16,8 +16,8 @@ from digest.models import Issue, IssueState, Item, Post
 from subscribers.db import Base, Database
 
 NOW = dt.datetime(2026, 11, 12, 9, tzinfo=dt.UTC)
-BEFORE_THE_INDEX = "0013"
-"""The migration before the one that makes the index."""
+BEFORE_THE_INDEX, WITH_THE_INDEX = "0013", "0014"
+"""The migration before the one that makes the index, and that one."""
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def index_of_words(database: Database) -> set[str]:
 
 
 def test_what_was_said_before_there_was_an_index_can_be_found(empty: Database) -> None:
-    upgrade(empty)
+    upgrade(empty, WITH_THE_INDEX)
     with empty.write() as session:
         made = {"window_start": NOW, "window_end": NOW, "send_at": NOW, "created_at": NOW, "state": IssueState.SENT}
         issue = Issue(newsletter="watchdog", week="2026-W46", subject="Crème", introduction="Good news first.", **made)

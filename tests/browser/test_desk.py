@@ -25,6 +25,7 @@ from tests.web.house import (
     ISSUE,
     PASSWORD,
     add_editor,
+    add_list,
     add_past_issue,
     add_posts,
     add_readers,
@@ -122,6 +123,8 @@ def test_the_pages_are_for_everybody(room: Room, size: str, scheme: Scheme):
     pages = {"login": "/desk/login", "list": "/desk", "issue": ISSUE, "preview": f"{ISSUE}/preview?look={scheme}"}
     pages |= {"calendar": "/desk/calendar", "no-month": "/desk/calendar?month=2020-01"}
     pages |= {"search": "/desk/search", "found": "/desk/search?q=court+verdict", "not-found": "/desk/search?q=zebra"}
+    pages |= {"readers": "/desk/readers", "readers-year": "/desk/readers?weeks=52"}
+    add_list(room.parts, 52, 900)
     for name, path in pages.items():
         if name == "list":
             room.log_in(page)
@@ -148,7 +151,16 @@ def test_no_page_is_wider_than_its_window(room: Room, width: int):
     page = room.window()
     room.log_in(page)
     page.set_viewport_size({"width": width, "height": 800})
-    for path in ("/desk", ISSUE, f"{ISSUE}/preview", "/desk/calendar", "/desk/search?q=court", "/issues", "/nowhere"):
+    for path in (
+        "/desk",
+        ISSUE,
+        f"{ISSUE}/preview",
+        "/desk/calendar",
+        "/desk/search?q=court",
+        "/desk/readers",
+        "/issues",
+        "/nowhere",
+    ):
         page.goto(f"{room.url}{path}")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 

@@ -156,7 +156,9 @@ def add_list(parts: Parts, weeks: int, readers: int, newsletter: str = "watchdog
             has_left, is_pending = dice.random() < 0.2, dice.random() < 0.02
             reason = dice.choice([None, None, None, "bounce", "complaint"]) if has_left else None
             row = {name: dice.randbytes(32) for name in ("blind_index", "suppression_hash")}
-            people.append({"id": number, "public_id": dice.randbytes(16), "address_sealed": b"", "created_at": came, **row})
+            people.append(
+                {"id": number, "public_id": dice.randbytes(16), "address_sealed": b"", "created_at": came, **row}
+            )
             if reason:
                 never.append({"address_hash": row["suppression_hash"], "reason": reason, "month": f"{now:%Y-%m}"})
             ties.append(

@@ -108,6 +108,8 @@ def test_the_rules_themselves_are_what_the_roles_are_for(parts: Parts):
         assert opt[RULE] is Door.DESK, about
         if path.startswith("/desk/people"):
             assert (opt[NEEDS], opt[TO_READ]) == (Role.ADMIN, True), about
+        elif path == "/desk/readers" and method not in SAFE:
+            assert opt[NEEDS] is Role.ADMIN, about
         elif is_one_s_own(path):
             assert opt[NEEDS] is Role.VIEWER, about
         elif method not in SAFE:
