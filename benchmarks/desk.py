@@ -26,6 +26,7 @@ from benchmarks.issue import FIRST_WEEK, SENTENCES, SLUG, draft
 from digest.cli.logs import set_up_logs
 from digest.issues.edit import edit_issue
 from digest.models import Issue, Post
+from digest.pages import parts_of
 from digest.web.accounts import add_user
 from digest.web.app import create_app
 from digest.wiring import House
@@ -54,7 +55,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="digest-bench-", dir=on_disk(None)) as folder:
         ground = make_ground(Path(folder) / "desk", f"sqlite:///{folder}/desk.db", 10)
         issue_id = _issue(ground.house)
-        with TestClient(create_app(ground.house.parts()), base_url=f"https://{HOST}") as client:
+        with TestClient(create_app(parts_of(ground.house)), base_url=f"https://{HOST}") as client:
             _log_in(ground.house, client)
             _report(ground.house, client, issue_id)
     return 0

@@ -7,16 +7,13 @@ import contextlib
 import errno
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import structlog
-import uvicorn
 
 from digest.inbound import door as inbound
 from digest.inbound.door import listening
-from digest.schedule import make_scheduler
-from digest.web.app import create_app
 from digest.wiring import House
 
 log = structlog.get_logger()
@@ -58,42 +55,6 @@ def listen(host: str, port: int) -> socket.socket:
     return door
 
 
-class Server(uvicorn.Server):
-    """The web server, without signal handlers of its own: a signal ends all roles of the process together."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to serve, and say so."""
-        await super().startup(sockets)
-        host, port = self.servers[0].sockets[0].getsockname()[:2]
-        log.info("pages are served", host=host, port=port)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to `serve`."""
-        yield
-
-
-def make_server(house: House, *, port: int | None = None) -> Server:
-    """The web server for a house. It keeps no access log: paths hold readers' tokens (O-04)."""
-    web = house.settings.web
-    config = uvicorn.Config(
-        create_app(house.parts()),
-        host=web.host,
-        port=web.port if port is None else port,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        # Without proxies of ours no header says where somebody comes from (O-26): the server's default would believe
-        # whatever this machine itself sends, an onion service for example.
-        proxy_headers=bool(web.proxies),
-        forwarded_allow_ips=list(web.proxies),
-        lifespan="on",
-        # A slow client must not keep the process from ending.
-        timeout_graceful_shutdown=10,
-    )
-    return Server(config)
-
-
 async def serve(
     house: House, roles: Roles, *, door: socket.socket | None = None, stopping: asyncio.Event | None = None
 ) -> None:
@@ -114,7 +75,10 @@ async def serve(
             await stack.enter_async_context(_scheduler(house))
         async with asyncio.TaskGroup() as group:
             if roles.web and door:
-                group.create_task(_web(make_server(house), door, stopping))
+                # Read where pages are served alone: what makes them takes longer to read than a command to run.
+                from digest import pages
+
+                group.create_task(pages.serve(house, door, stopping))
             if mail:
                 group.create_task(inbound.serve(mail, house.doorkeeper(), stopping))
             if roles.worker:
@@ -123,21 +87,10 @@ async def serve(
             log.info("stopping", note="what is under way is finished")
 
 
-async def _web(server: Server, door: socket.socket, stopping: asyncio.Event) -> None:
-    async def end() -> None:
-        await stopping.wait()
-        server.should_exit = True
-
-    ender = asyncio.create_task(end())
-    try:
-        await server.serve([door])
-    finally:
-        ender.cancel()
-        stopping.set()
-
-
 @contextlib.asynccontextmanager
 async def _scheduler(house: House) -> AsyncIterator[None]:
+    from digest.schedule import make_scheduler
+
     scheduler = make_scheduler(house)
     scheduler.start()
     try:

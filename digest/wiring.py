@@ -1,4 +1,7 @@
-"""The only place that builds things: from settings to a house whose rooms know each other."""
+"""The only place that builds things: from settings to a house whose rooms know each other.
+
+A room that not every command needs is read where it is built: to read all of them takes longer than most commands.
+"""
 
 from __future__ import annotations
 
@@ -6,41 +9,32 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from digest import migrations
-from digest.gather.fetch import Fetcher
-from digest.gather.refresh import SourceReport, refresh
-from digest.inbound import arrivals, hooks
-from digest.inbound.door import Doorkeeper
-from digest.inbound.inbox import Inbox, Readers
-from digest.inbound.keeping import Unread
-from digest.inbound.mailboxes import Mailboxes
-from digest.inbound.posted import unpacked
-from digest.inbound.reading import Reader
 from digest.issues import search_index
-from digest.issues.plan import Hands
-from digest.issues.watch import Eyes
-from digest.mail import spam
-from digest.mail.dkim_keys import signers
 from digest.mail.outbox import LedgerOutbox
 from digest.mail.personal import LedgerRecords
 from digest.mail.render import Renderer
-from digest.mail.send import Engine
 from digest.queue import jobs
-from digest.queue.sending import Kit
-from digest.queue.worker import Worker
 from digest.settings import Newsletter, Settings
-from digest.web.app import Parts
 from subscribers.db import Database
 from subscribers.keys import Keys, KeysFile, read_keys
 from subscribers.newsletters import NewsletterInfo, Sentence
-from subscribers.pages import Pages
 from subscribers.sealed import mend, without_hash
 from subscribers.service import Service
 from subscribers.vault import Vault
-from subscribers.web import public_routes
+
+if TYPE_CHECKING:
+    from digest.gather.refresh import SourceReport
+    from digest.inbound.door import Doorkeeper
+    from digest.inbound.inbox import Inbox, Readers
+    from digest.inbound.mailboxes import Mailboxes
+    from digest.issues.plan import Hands
+    from digest.issues.watch import Eyes
+    from digest.queue.worker import Worker
 
 log = structlog.get_logger()
 
@@ -75,6 +69,8 @@ class House:
 
     def gather(self, newsletter: Newsletter, now: dt.datetime) -> list[SourceReport]:
         """Read every source of a newsletter; what is wrong with one is said, and the others go on."""
+        from digest.gather.refresh import refresh
+
         reports = refresh(self.database, newsletter, self.settings.fetch, now)
         for report in reports:
             if report.reason:
@@ -83,6 +79,8 @@ class House:
 
     def hands(self) -> Hands:
         """What the planner acts with."""
+        from digest.issues.plan import Hands
+
         return Hands(
             database=self.database,
             renderer=self.renderer,
@@ -96,11 +94,20 @@ class House:
 
     def eyes(self) -> Eyes:
         """What looks after the open issues: their links, a spam filter, approved ones that have turned red."""
+        from digest.gather.fetch import Fetcher
+        from digest.issues.watch import Eyes
+        from digest.mail import spam
+
         fetch = self.settings.fetch
         return Eyes(self.hands(), self.settings, self.clock, lambda: Fetcher(fetch), spam.COMMANDS)
 
     def worker(self) -> Worker:
         """The sender's loop. Raises `NeedsPrivateKey`, `WrongKeys` or `BadDkimKey` where it cannot work."""
+        from digest.mail.dkim_keys import signers
+        from digest.mail.send import Engine
+        from digest.queue.sending import Kit
+        from digest.queue.worker import Worker
+
         if self.keys.private is None:
             raise NeedsPrivateKey(
                 "this process has keys without `private` and cannot read addresses; sending needs the whole keys file"
@@ -121,6 +128,11 @@ class House:
 
     def inbox(self) -> Inbox:
         """What reads the mail and the notices that came in; it needs the private key."""
+        from digest.inbound import arrivals, hooks
+        from digest.inbound.inbox import Inbox
+        from digest.inbound.posted import unpacked
+        from digest.inbound.reading import Reader
+
         inbound = self.settings.inbound
         mail = Reader(self.keys.token, self.settings.newsletters, inbound.authserv_id, inbound.feedback_domains)
         told = hooks.readers(self.keys.token)
@@ -129,33 +141,16 @@ class House:
 
     def doorkeeper(self) -> Doorkeeper:
         """What takes mail in; it needs no private key."""
+        from digest.inbound.door import Doorkeeper
+        from digest.inbound.keeping import Unread
+
         return Doorkeeper(self.database, self.vault, self.clock, self.mailboxes(), Unread(self.database))
 
     def mailboxes(self) -> Mailboxes:
         """Which mailboxes mail is taken in for."""
-        return Mailboxes(self.keys.token, self.settings.newsletters, self.settings.inbound.domain)
+        from digest.inbound.mailboxes import Mailboxes
 
-    def parts(self) -> Parts:
-        """What the pages are given."""
-        folders = template_folders(self.settings, "web")
-        first = next(iter(self.settings.newsletters.values()))
-        pages = Pages(folders, site_title=first.title, dated=self.renderer.dated)
-        guard = self.service.guard(self.settings.form.rules)
-        return Parts(
-            settings=self.settings,
-            database=self.database,
-            vault=self.vault,
-            keys=self.keys,
-            renderer=self.renderer,
-            outbox=self.outbox,
-            pages=pages,
-            static=[folder / "static" for folder in folders if (folder / "static").is_dir()],
-            public_routes=public_routes(self.service, pages, self.clock, guard, self.settings.form.origins),
-            clock=self.clock,
-            pressed=guard.trouble,
-            unready=lambda: migrations.trouble(self.database),
-            enqueue=jobs.enqueue,
-        )
+        return Mailboxes(self.keys.token, self.settings.newsletters, self.settings.inbound.domain)
 
 
 def build(settings: Settings, clock: Clock = utc_now, *, makes: bool = True) -> House:

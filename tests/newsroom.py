@@ -18,7 +18,7 @@ from typing import Any
 
 from digest.configuration import parse
 from digest.demo.catcher import Catcher, Caught
-from digest.run import make_server
+from digest.pages import make_server
 from digest.sample import SampleBlog
 from digest.settings import Settings
 from digest.wiring import House, build

@@ -11,7 +11,7 @@ from digest.cli.context import Failed
 from digest.cli.form import form_of
 from digest.configuration import BadSettings, parse
 from digest.mail.render import Renderer
-from digest.run import make_server
+from digest.pages import make_server
 from digest.settings import Settings
 from digest.wiring import build, info_of, template_folders
 from subscribers.budgets import FormRules

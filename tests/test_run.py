@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from digest.demo.catcher import Catcher
 from digest.demo.story import run_demo
-from digest.run import CannotListen, Roles, listen, make_server, serve
+from digest.pages import make_server
+from digest.run import CannotListen, Roles, listen, serve
 from digest.sample import SampleBlog
 from digest.wiring import build
 from subscribers.keys import write_keys

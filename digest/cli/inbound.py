@@ -10,7 +10,7 @@ import sqlalchemy as sa
 import typer
 from sqlalchemy.orm import undefer
 
-from digest.cli.context import EXPECTED, Failed, Json, app, house, operator
+from digest.cli.context import Failed, Json, app, expected, house, operator
 from digest.cli.printing import plain, print_json, print_table, say
 from digest.inbound import arrivals, keeping
 from digest.inbound.posted import LARGEST, Posted, from_fields, unpacked
@@ -48,7 +48,9 @@ def take(
         raise typer.Exit(BAD_DATA)
     try:
         code, why = _keep(house(), octets, recipient, sender)
-    except (*EXPECTED, sa.exc.SQLAlchemyError, OSError) as error:
+    except Exception as error:
+        if not isinstance(error, (*expected(), sa.exc.SQLAlchemyError, OSError)):
+            raise
         # Whatever is wrong here can be mended, and the mail server keeps the mail until then.
         code, why = TRY_AGAIN, f"the database ({type(error).__name__})" if _is_database(error) else str(error)
     if code:
