@@ -41,7 +41,8 @@ root.addEventListener("submit", async (event) => {
   if (isLeaving) return;
   event.preventDefault();
   if (!button || button.id === "save-all" || button.matches("[aria-hidden]")) {
-    if ((await save.now()) && !byId("word").textContent.startsWith("Saved.")) say("Saved.", "good");
+    const isSaved = (await save.now()) && !fields.troubled().length;
+    if (isSaved && !byId("word").textContent.startsWith("Saved.")) say("Saved.", "good");
   } else if (button.hasAttribute("data-live")) {
     await press(button);
   } else {

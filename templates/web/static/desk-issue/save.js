@@ -147,8 +147,8 @@ async function absorb(answer, sent) {
   fields.settle(Array.from(sent).filter((one) => !isLeft(one)), fresh);
   keep();
   byId("revision").value = answer.revision;
-  // The last of several that wait in line brings the page that has them all.
-  isBehind = tasks.length > 1;
+  // The last of several that wait in line brings the page that has them all; but of a clash it knows nothing.
+  isBehind = tasks.length > 1 && !left.length;
   if (isBehind) return left;
   await held;
   // What is refused is said at its field or in the strip, where the eyes are, and not at the head of the page.
