@@ -40,7 +40,7 @@ class Standing:
     left: int = 0
     """By themselves, or let go by an operator."""
     bounced: int = 0
-    """Their mailbox is gone."""
+    """Their mailbox is gone, or has turned issue after issue away."""
     complained: int = 0
     """They have called a mail spam."""
 

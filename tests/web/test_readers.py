@@ -226,5 +226,6 @@ class TestTheWeeks:
                 assert 0 <= one.y <= growth.ground
                 assert growth.ground < one.came_y <= growth.middle
                 assert one.went_y + one.went_height <= growth.height
-            assert [mark.anchor for mark in growth.ticks][-1] == "end"
-            assert len(growth.ticks) <= 5
+            assert (growth.ticks[0].anchor, growth.ticks[-1].anchor) == ("start", "end")
+            assert growth.ticks[0].words == f"{weeks[0].day(0):%-d %b}"
+            assert len(growth.ticks) == min(count, 3)

@@ -20,7 +20,8 @@ READERS_HEIGHT = 150
 MOVES_HEIGHT = 96
 """Pixels of the field below, of those who came (up) and went (down)."""
 BETWEEN = 34
-MOST_TICKS = 5
+MOST_TICKS = 3
+"""So many dates fit below the drawing side by side also on the narrowest phone."""
 
 
 @dataclass(frozen=True)
@@ -141,16 +142,14 @@ def growth_of(lines: Sequence[WeekLine], *, with_moves: bool) -> Growth | None:
 
 
 def _ticks(lines: Sequence[WeekLine], step: float) -> list[Mark]:
-    """Mondays below the drawing: the first, the last, and some between."""
+    """Mondays below the drawing: the first, the last, and what fits evenly between."""
     last = len(lines) - 1
-    every = max(1, -(-last // (MOST_TICKS - 1)))
-    places = sorted({last - every * back for back in range(last // every + 1)})
-    anchors = {last: "end", **({0: "start"} if places[0] == 0 else {})}
+    parts = min(MOST_TICKS - 1, last)
     found = []
-    for place in places:
-        anchor = anchors.get(place, "middle")
-        part = {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor]
-        found.append(Mark(percent((place + part) * step), lines[place].words, anchor))
+    for place in (round(last * number / parts) for number in range(parts + 1)):
+        anchor, part = {0: ("start", 0.0), last: ("end", 1.0)}.get(place, ("middle", 0.5))
+        # Without the year, which a phone has no room for: they stand in order, and the table has it.
+        found.append(Mark(percent((place + part) * step), f"{lines[place].week.day(0):%-d %b}", anchor))
     return found
 
 

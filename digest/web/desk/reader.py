@@ -51,7 +51,7 @@ SIGNS: Mapping[Sign, str] = {
 NEVER: Mapping[str, str] = {
     ASKED: "its owner asked for that",
     COMPLAINT: "its owner called a mail spam",
-    BOUNCE: "the mailbox was gone",
+    BOUNCE: "mail to it kept coming back",
     HAND: "somebody here entered it so",
     LEFT_ELSEWHERE: "its owner had left a list that was imported",
     ERASED: "its owner had everything deleted",
@@ -186,7 +186,7 @@ def _state(tie: Tie, now: dt.datetime) -> tuple[str, str]:
     if tie.state is State.PENDING:
         return "draft", "Has not confirmed"
     if tie.state is State.LEFT:
-        return "", {BOUNCE: "Taken off: the mailbox is gone", COMPLAINT: "Taken off: called a mail spam"}.get(
+        return "", {BOUNCE: "Taken off: mail kept coming back", COMPLAINT: "Taken off: called a mail spam"}.get(
             tie.left_reason or "", "Has left"
         )
     return ("paused", "Paused") if tie.paused_until and tie.paused_until > now else ("sent", "Reads")
