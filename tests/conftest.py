@@ -16,12 +16,16 @@ import pytest
 import sqlalchemy as sa
 import structlog
 from argon2 import PasswordHasher
+from hypothesis import settings
 
 import digest.models  # noqa: F401 -- the tables register themselves
 import subscribers.models  # noqa: F401
 from digest.web import accounts
 from subscribers.db import Base, Database
 
+# How long an example takes is the machine's affair, and a busy one would fail a test that shows nothing about time.
+settings.register_profile("busy", deadline=None)
+settings.load_profile("busy")
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
 
 # No test may depend on what happens to be set where it runs.
