@@ -323,7 +323,7 @@ def test_where_both_have_written_the_editor_chooses(room: Room, choice: str, sta
 
 def test_what_somebody_else_does_is_told_and_replaces_no_words(room: Room):
     page = room.window()
-    page.clock.install()
+    room.stop_clock(page)
     room.log_in(page, ISSUE)
     with room.parts.database.write() as session:
         first = the_issue(room.parts).items[0].id
@@ -338,13 +338,12 @@ def test_what_somebody_else_does_is_told_and_replaces_no_words(room: Room):
     expect(page.get_by_label("Introduction")).to_have_value("Boris's words.")
     expect(page.get_by_label("Preview line")).to_have_value("Half a line")
     expect(page.locator("#news")).to_be_hidden()
-    # The clock of the test is a script, which Playwright tries to bring into the frame too, in vain.
-    room.complaints[:] = [one for one in room.complaints if not one.startswith("Blocked script execution")]
 
 
 def test_a_lost_connection_loses_no_word_and_no_move(room: Room):
     page = room.window()
     room.log_in(page, ISSUE)
+    room.deaf_to.append("ERR_INTERNET_DISCONNECTED")
     page.context.set_offline(True)
     page.get_by_label("Introduction").fill("Written in a tunnel.")
     expect(word(page)).to_contain_text("Not saved: there is no connection")
@@ -358,12 +357,12 @@ def test_a_lost_connection_loses_no_word_and_no_move(room: Room):
     expect(page.get_by_text("1 left out", exact=True)).to_be_visible()
     wait_until(page, "localStorage.length === 0")
     assert the_issue(room.parts).introduction == "Written in a tunnel. And a word more."
-    room.complaints[:] = [one for one in room.complaints if "ERR_INTERNET_DISCONNECTED" not in one]
 
 
 def test_words_outlast_a_page_that_was_closed_without_a_connection(room: Room):
     page = room.window()
     room.log_in(page, ISSUE)
+    room.deaf_to.append("ERR_INTERNET_DISCONNECTED")
     page.context.set_offline(True)
     page.get_by_label("Introduction").fill("Written in a tunnel.")
     expect(word(page)).to_contain_text("Not saved")
@@ -375,7 +374,6 @@ def test_words_outlast_a_page_that_was_closed_without_a_connection(room: Room):
     expect(again.get_by_label("Introduction")).to_have_value("Written in a tunnel.")
     wait_until(again, "localStorage.length === 0")
     assert the_issue(room.parts).introduction == "Written in a tunnel."
-    room.complaints[:] = [one for one in room.complaints if "ERR_INTERNET_DISCONNECTED" not in one]
 
 
 def test_a_session_that_has_ended_loses_no_word(room: Room):
