@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from digest.inbound.inbox import KEEP_BOUNCES
 from digest.inbound.notice import Sign
 from digest.models import Bounce
+from subscribers.headcount import Span
 
 _ON_A_READER = (Sign.HARD, Sign.SOFT, Sign.POLICY, Sign.COMPLAINT)
 
@@ -36,7 +37,7 @@ class Returned:
     """Letters that came back for whatever reason, like confirmations to an address that somebody mistyped."""
 
 
-def returned(session: Session, newsletter: str, spans: Sequence[tuple[dt.datetime, dt.datetime]]) -> list[Returned]:
+def returned(session: Session, newsletter: str, spans: Sequence[Span]) -> list[Returned]:
     """How much of a newsletter's mail came back in each of some half-open spans of time."""
     return [_counted(session, newsletter, start, end) for start, end in spans]
 

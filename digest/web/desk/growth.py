@@ -127,7 +127,7 @@ def growth_of(lines: Sequence[WeekLine], *, with_moves: bool) -> Growth | None:
         levels=tuple(
             Mark(f"{READERS_HEIGHT * (1 - part):g}", figure(top * part))
             for part in (0.0, 0.5, 1.0)
-            if _is_whole(top * part)
+            if float(top * part).is_integer()
         ),
         moves_levels=tuple(
             Mark(f"{middle - sign * half * scale:g}", f"{word}{figure(half)}") for sign, word in ((1, "+"), (-1, "−"))
@@ -165,7 +165,3 @@ def _words(week: Week, last: Week) -> str:
 
 def _monday(week: Week, zone: ZoneInfo) -> dt.datetime:
     return dt.datetime.combine(week.day(0), dt.time(), zone).astimezone(dt.UTC)
-
-
-def _is_whole(value: float) -> bool:
-    return float(value).is_integer()

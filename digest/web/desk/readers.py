@@ -28,7 +28,7 @@ from digest.web.desk.plot import Share, shares
 from digest.web.door import Door, rule, visitor_of
 from digest.web.parts import Parts
 from digest.weeks import Week
-from subscribers.headcount import FEWEST, Choices, Standing, headcount, kept_apart, moves
+from subscribers.headcount import FEWEST, Choices, Span, Standing, headcount, kept_apart, moves
 from subscribers.lifecycle import Format
 
 HOME = "/desk/readers"
@@ -140,7 +140,7 @@ def _details(
     session: Session,
     newsletter: Newsletter,
     choices: Choices,
-    spans: Mapping[Week, tuple[dt.datetime, dt.datetime]],
+    spans: Mapping[Week, Span],
     lines: Sequence[WeekLine],
     now: dt.datetime,
 ) -> Details:

@@ -41,8 +41,7 @@ root.addEventListener("submit", async (event) => {
   if (isLeaving) return;
   event.preventDefault();
   if (!button || button.id === "save-all" || button.matches("[aria-hidden]")) {
-    const isSaved = (await save.now()) && !fields.troubled().length;
-    if (isSaved && !byId("word").textContent.startsWith("Saved.")) say("Saved.", "good");
+    if ((await save.now()) && !byId("word").textContent.startsWith("Saved.")) say("Saved.", "good");
   } else if (button.hasAttribute("data-live")) {
     await press(button);
   } else {

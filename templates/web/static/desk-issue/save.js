@@ -41,11 +41,12 @@ export function soon() {
   pause = setTimeout(now, PAUSE);
 }
 
+// Says whether all that is typed is saved: words that were refused, or that clash, are not.
 export function now() {
   clearTimeout(pause);
   const last = tasks.at(-1);
   if (last?.isQuiet && !last.isReading && !(isAtWork && tasks.length === 1)) return inLine(last);
-  return fields.ready().length || tasks.length ? inLine(task(() => change("save", {}, true), true)) : Promise.resolve(true);
+  return fields.ready().length || tasks.length ? inLine(task(() => change("save", {}, true), true)) : Promise.resolve(!fields.troubled().length);
 }
 
 // When nothing is on its way any more.
@@ -119,7 +120,7 @@ async function work() {
 
 async function change(step, extra, isQuiet) {
   const { body, sent } = bodyOf(extra);
-  if (isQuiet && !sent.size) return isBehind ? show() : true;
+  if (isQuiet && !sent.size) return (isBehind ? await show() : true) && !fields.troubled().length;
   const { answer, isDone } = await ask(`/${step}`, { method: "POST", body, headers: { accept: "application/json" } });
   const left = await absorb(answer, sent);
   if (!isDone) return refused(answer, left);
