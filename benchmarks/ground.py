@@ -15,6 +15,7 @@ from benchmarks.issue import FIRST_WEEK, SLUG, Frozen, draft, freeze, write_post
 from benchmarks.readers import add_readers
 from benchmarks.tools import LOOPBACK, Failed
 from digest.configuration import PREFIX, load
+from digest.issues.checks_stories import LOOK_BACK
 from digest.mail.compose import Mailing, issue_mailing
 from digest.mail.ledger import equation
 from digest.mail.render import Rendered
@@ -58,8 +59,9 @@ class Ground:
     """How many there are, which is also the number of the last."""
 
     def freeze(self) -> Frozen:
-        """Freeze the next week's issue for all readers. Raises `Failed`."""
-        week = FIRST_WEEK.shift(self.issues)
+        """Freeze the next issue for all readers. Raises `Failed`."""
+        # All have the same stories, which readers are not told twice in so many weeks.
+        week = FIRST_WEEK.shift(self.issues * (LOOK_BACK + 1))
         self.issues += 1
         return freeze(self.house, draft(self.house, week))
 

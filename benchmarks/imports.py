@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import random
 import time
 from pathlib import Path
@@ -22,6 +23,9 @@ REPEATED = 100
 """Every so many rows, one about somebody of before."""
 OWN_DOMAIN = 10
 """Every so many people have a domain that nobody else has; the others share fifty."""
+FIRST = dt.datetime(2021, 3, 1, 10)  # noqa: DTZ001 -- an export names no zone.
+YEARS, APART = 5 * 365 * 24 * 3600, 7_919_003
+"""They have asked at any second of so many years, in no order."""
 
 
 def write_list(path: Path, rows: int) -> None:
@@ -35,11 +39,11 @@ def write_list(path: Path, rows: int) -> None:
 
 def _row(number: int) -> str:
     domain = f"own{number}.example.net" if number % OWN_DOMAIN == 0 else f"readers{number % 50}.example.com"
-    day, second = number % 28 + 1, number % 60
+    asked = FIRST + dt.timedelta(seconds=number * APART % YEARS)
+    confirmed = asked + dt.timedelta(seconds=number % 900)
     return (
-        f"reader.{number}@{domain},Ann,Person,2,2024-03-{day:02} 10:00:{second:02},192.0.2.1,"
-        f"2024-03-{day:02} 10:05:{second:02},192.0.2.1,2,2,Europe/Prague,cz,10,"
-        f"2024-05-05 10:00:00,{number},{number:010x},\n"
+        f"reader.{number}@{domain},Ann,Person,2,{asked},192.0.2.1,{confirmed},192.0.2.1,"
+        f"2,2,Europe/Prague,cz,10,2026-05-05 10:00:00,{number},{number:010x},\n"
     )
 
 

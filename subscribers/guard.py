@@ -25,7 +25,7 @@ from subscribers.budgets import PROVEN_TIMES, Bucket, FormRules, Pressure, press
 from subscribers.counts import Counts
 from subscribers.db import Database
 from subscribers.lifecycle import State
-from subscribers.models import Subscription
+from subscribers.models import ASKED_HERE, Subscription
 from subscribers.proof import Proofs
 
 log = structlog.get_logger("subscribers.guard")
@@ -189,6 +189,7 @@ class Guard:
                     sa.select(sa.func.count()).select_from(
                         sa.select(Subscription.id)
                         .where(Subscription.requested_at > now - WINDOW, Subscription.state == state)
+                        .where(sa.text(ASKED_HERE))
                         .limit(2 * rules.pause_at)
                         .subquery()
                     )

@@ -10,6 +10,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -118,7 +119,7 @@ def headcount(session: Session, newsletter: str, now: dt.datetime) -> Headcount:
 
 
 def moves(session: Session, newsletter: str, spans: Sequence[Span]) -> tuple[Moves, ...]:
-    """How many came and went in each of some spans. Two queries; each reads an index, and of it the spans alone."""
+    """How many came and went in each of some spans, the oldest first, without gaps. Two queries, on indexes alone."""
     if not spans:
         return ()
     own = sa.case((Subscription.method.in_(OWN_METHODS), 1), else_=0)
@@ -186,17 +187,24 @@ def _paused(now: dt.datetime) -> sa.ColumnElement[int]:
     return sa.func.sum(sa.case((Subscription.paused_until > now, 1), else_=0))
 
 
-def _came(newsletter: str, spans: Sequence[Span], own: sa.ColumnElement[int]) -> sa.CompoundSelect[int, int, int]:
-    at, known = (
-        Subscription.confirmed_at,
-        (Subscription.newsletter == newsletter, Subscription.confirmed_at.is_not(None)),
+def _came(newsletter: str, spans: Sequence[Span], own: sa.ColumnElement[int]) -> sa.Select[int, int, int]:
+    # One look at everybody: an index by instants would make each row of an imported list change another of its pages.
+    at = Subscription.confirmed_at
+    place = _place(at, [start for start, _ in spans]).label("place")
+    return (
+        sa.select(place, sa.func.count(), sa.func.sum(own))
+        .where(Subscription.newsletter == newsletter, at >= spans[0][0], at < spans[-1][1])
+        .group_by("place")
     )
-    return sa.union_all(
-        *(
-            sa.select(sa.literal(place), sa.func.count(), sa.func.sum(own)).where(*known, at >= start, at < end)
-            for place, (start, end) in enumerate(spans)
-        )
-    )
+
+
+def _place(at: sa.SQLColumnExpression[Any], starts: Sequence[dt.datetime], first: int = 0) -> sa.ColumnElement[int]:
+    """Which of the spans an instant falls into, halved until one is left: a row is compared six times, not fifty."""
+    if len(starts) == 1:
+        return sa.literal(first)
+    half = len(starts) // 2
+    before, after = _place(at, starts[:half], first), _place(at, starts[half:], first + half)
+    return sa.case((at < starts[half], before), else_=after)
 
 
 def _went(newsletter: str, spans: Sequence[Span]) -> sa.CompoundSelect[int, str | None, int]:

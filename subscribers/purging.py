@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from subscribers.db import Database, give_way, is_lock_timeout
 from subscribers.letters import LONGEST_MEMORY
 from subscribers.lifecycle import Event, State, step
-from subscribers.models import FreshLink, LetterMemory, Subscriber, Subscription
+from subscribers.models import ASKED_HERE, FreshLink, LetterMemory, Subscriber, Subscription
 from subscribers.records import Records
 
 CONFIRM_WITHIN = dt.timedelta(hours=72)
@@ -48,7 +48,12 @@ def purge(database: Database, records: Records, now: dt.datetime) -> int:
 
 
 def _lapse(database: Database, records: Records, now: dt.datetime) -> int:
-    old = (Subscription.state == State.PENDING, Subscription.requested_at <= now - KEEP_UNCONFIRMED)
+    # Whoever waits for the letter's button has asked here: it is said for the index, which has only these.
+    old = (
+        Subscription.state == State.PENDING,
+        Subscription.requested_at <= now - KEEP_UNCONFIRMED,
+        sa.text(ASKED_HERE),
+    )
     query = sa.select(Subscription.id).where(*old).limit(BATCH).with_for_update(skip_locked=True)
     with database.write() as session:
         give_way(session)

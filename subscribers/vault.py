@@ -17,6 +17,7 @@ import secrets
 import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ STALE = 60.0
 """Seconds after which nothing is sealed without such a look, however long the process stood still (see `rotation`)."""
 
 _HEAD = struct.Struct(">BI12s")
+_NONCE = 12
 _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _INFO = b"watchdog-digest data key 1"
 _data_keys = sa.table("data_keys", *map(sa.column, ("id", "sealed", "created_at", "pair", "retired_at")))
@@ -120,6 +122,25 @@ class _Sealer:
     seals: int = 0
 
 
+class _Nonces:
+    """Random nonces, fetched some at a time: a call of the system's for each takes as long as the sealing.
+
+    Should a process be doubled with some left, both would use them once; what RFC 8452 is for. Nothing else repeats.
+    """
+
+    def __init__(self) -> None:
+        self._left: deque[bytes] = deque()
+
+    def next(self) -> bytes:
+        """One that was not given before, to whichever thread asks."""
+        while True:
+            try:
+                return self._left.pop()
+            except IndexError:
+                random = secrets.token_bytes(64 * _NONCE)
+                self._left.extend(random[place : place + _NONCE] for place in range(0, len(random), _NONCE))
+
+
 class _Ring:
     """An installation's keys as the libraries want them; taken as one, so that no thread sees half of a change."""
 
@@ -142,13 +163,19 @@ class Vault:
         keys: Keys,
         file: KeysFile | None = None,
         clock: Callable[[], float] = time.monotonic,
+        keys_at_once: int = 1,
     ) -> None:
+        """`keys_at_once`: how many data keys are made in one transaction; whoever seals a long list needs many."""
         self._database = database
+        self._keys_at_once = keys_at_once
         self._file = file
         self._clock = clock
         self._ring = _Ring(keys)
         self._opened: dict[int, AESGCMSIV] = {}
         self._sealer: _Sealer | None = None
+        self._spare: list[_Sealer] = []
+        """Made with the one in use, to be used after it."""
+        self._nonces = _Nonces()
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -166,7 +193,7 @@ class Vault:
         if sealer is None or self._is_worn(sealer) or not self._stands(sealer, patience):
             with self._lock:
                 if self._sealer is sealer:
-                    self._sealer = self._new_sealer()
+                    self._sealer = self._next_sealer(patience)
 
     def seal(self, text: str, place: Place, row: bytes) -> bytes:
         """The text, readable only to the sender, only in this place of this row (`row` is the row's public id).
@@ -181,7 +208,7 @@ class Vault:
         if not self._stands(sealer, STALE):
             raise StoodStill("this process stood still while its data key was rotated away; try again")
         sealer.seals += 1
-        nonce = secrets.token_bytes(12)
+        nonce = self._nonces.next()
         bound = _bound(place, row, sealer.key_id)
         return _HEAD.pack(FORMAT, sealer.key_id, nonce) + sealer.cipher.encrypt(nonce, pad(text.encode()), bound)
 
@@ -233,6 +260,7 @@ class Vault:
             log.warning("the keys file has changed and is another installation's; going on with the keys from before")
             return False
         self._ring = _Ring(found)
+        self._spare = []
         return True
 
     def _is_worn(self, sealer: _Sealer) -> bool:
@@ -252,19 +280,35 @@ class Vault:
             sealer.seen_at = now
         return stands
 
-    def _new_sealer(self) -> _Sealer:
+    def _next_sealer(self, patience: float) -> _Sealer:
+        while self._spare:
+            sealer = self._spare.pop()
+            if not self._is_worn(sealer) and self._stands(sealer, patience):
+                return sealer
         self._take_what_changed()
-        now, ring, key = self._clock(), self._ring, AESGCMSIV.generate_key(256)
-        pair, sealed = ring.keys.pair, _SUITE.encrypt(key, ring.sealing_key, _INFO)
-        row = {"sealed": sealed, "created_at": sa.func.current_timestamp(), "pair": pair}
+        sealer, *self._spare = self._new_sealers()
+        return sealer
+
+    def _new_sealers(self) -> list[_Sealer]:
+        now, ring, pair = self._clock(), self._ring, self._ring.keys.pair
+        keys = [AESGCMSIV.generate_key(256) for _ in range(self._keys_at_once)]
+        rows = [
+            {
+                "sealed": _SUITE.encrypt(key, ring.sealing_key, _INFO),
+                "created_at": sa.func.current_timestamp(),
+                "pair": pair,
+            }
+            for key in keys
+        ]
         with self._database.write() as session:
             if session.scalar(sa.select(_closed_pairs.c.pair).where(_closed_pairs.c.pair == pair)) is not None:
                 raise WrongKeys(
                     "these keys were rotated away: give this process the installation's present keys file, or the copy "
                     "that `digest keys split` makes of it, and start it anew"
                 )
-            key_id = session.scalars(sa.insert(_data_keys).values(row).returning(_data_keys.c.id)).one()
-        return _Sealer(key_id, AESGCMSIV(key), now, now)
+            new = [sa.insert(_data_keys).values(row).returning(_data_keys.c.id) for row in rows]
+            key_ids = [session.scalars(one).one() for one in new]
+        return [_Sealer(key_id, AESGCMSIV(key), now, now) for key_id, key in zip(key_ids, keys, strict=True)]
 
     def _data_key(self, key_id: int) -> AESGCMSIV:
         if cipher := self._opened.get(key_id):

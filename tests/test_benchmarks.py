@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.__main__ import main
+from benchmarks.bench import main
 from benchmarks.experiments import EXPERIMENTS
 from benchmarks.ground import make_ground
 from benchmarks.loop import signer
@@ -87,7 +87,7 @@ def test_without_the_tools_the_command_ends_with_2_and_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("benchmarks.__main__.PLACES", str(tmp_path))
+    monkeypatch.setattr("benchmarks.bench.PLACES", str(tmp_path))
     assert main(["--quick"]) == 2
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
+import gc
 import json
 import multiprocessing
 import re
 import signal
+import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -37,6 +41,10 @@ MOST_ROWS = 3_000_000
 """Rows of one file: which of them came before is remembered, some hundred octets each."""
 LARGE = 4 * 1024**2
 """Octets of a file from which on a second process is worth its start."""
+KEYS_AT_ONCE = 64
+"""Data keys that a second process makes in one transaction."""
+PIPE_SIZE = 1024**2
+"""Octets that wait between the two; a batch has fewer."""
 MOST_REASONS = 40
 """Kinds of bad rows that are told apart."""
 NO_EVIDENCE = "nothing shows that they agreed; say where the consent comes from with --evidence"
@@ -222,15 +230,15 @@ class Bringing:
         """What is kept of why they may be mailed (O-50); of our own export, what it says itself."""
         if entry.own and (own := _kept_evidence(entry.own["evidence"])):
             return own
-        found = {
-            "from": self.system and _quoted(self.system),
-            "asked": _stated(entry.asked_at),
-            "confirmed": _stated(entry.confirmed_at),
-            "source": entry.source and _quoted(entry.source),
-            "said": self._request.evidence and _quoted(self._request.evidence),
-        }
-        pairs = (f'"{name}": {value}' for name, value in found.items() if value)
-        return f"{{{', '.join(pairs)}}}"
+        asked, confirmed, said = entry.asked_at, entry.confirmed_at, self._request.evidence
+        found = (
+            f'"from": {_quoted(self.system)}' if self.system else "",
+            f'"asked": "{asked.isoformat()}"' if asked else "",
+            f'"confirmed": "{confirmed.isoformat()}"' if confirmed else "",
+            f'"source": {_quoted(entry.source)}' if entry.source else "",
+            f'"said": {_quoted(said)}' if said else "",
+        )
+        return f"{{{', '.join(filter(None, found))}}}"
 
     def _settle(self, batch: Sequence[Person | _Bad], rejects: Rejects | None) -> None:
         """Decide on a batch, do it where it is to be done, and count it."""
@@ -317,10 +325,6 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _stated(instant: dt.datetime | None) -> str:
-    return f'"{instant.isoformat()}"' if instant else ""
-
-
 def _by_the_file(person: Person) -> Fate:
     """What a row comes to as far as the file alone can tell."""
     if person.standing in ENDED:
@@ -355,6 +359,7 @@ def ahead(url: sa.URL, keys: Keys, request: Request, now: dt.datetime, *, is_sea
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
+    _widen(theirs)
     # It only seals, so it is not given what opens.
     arguments = (
         theirs,
@@ -374,6 +379,13 @@ def ahead(url: sa.URL, keys: Keys, request: Request, now: dt.datetime, *, is_sea
         process.terminate()
         process.join()
         ours.close()
+
+
+def _widen(pipe: Connection[Any]) -> None:
+    """Give a pipe room for a whole batch, where the system has a way: its writer need not wait for the reader then."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE_SIZE)
 
 
 def _receive(pipe: Connection[Batch | Exception | None]) -> Batch | None:
@@ -399,9 +411,12 @@ def _read_ahead(
 ) -> None:
     # Ctrl-C reaches both; the one that writes ends, and this one with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Tens of thousands of rows are held at any time, and none of them in a circle: to look for some is lost time.
+    gc.set_threshold(100_000, 50, 100)
     database = Database(url)
     try:
-        run = Bringing(database, Vault(database, keys), request, now)
+        # Each of these transactions waits for the other process's.
+        run = Bringing(database, Vault(database, keys, keys_at_once=KEYS_AT_ONCE), request, now)
         with open_sheet(request.path) as sheet:
             for batch in run.batches(sheet, run.open(sheet), is_sealed=is_sealed):
                 pipe.send(batch)

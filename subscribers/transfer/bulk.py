@@ -12,6 +12,19 @@ import sqlalchemy as sa
 from subscribers.db import UTCDateTime
 
 Values = tuple[Any, ...]
+_LOG_PAGES = 16_000
+
+
+_NAMES = {
+    sa.Boolean: "bool",
+    sa.Enum: "varchar",
+    sa.Integer: "int4",
+    sa.LargeBinary: "bytea",
+    sa.String: "varchar",
+    sa.Text: "text",
+    UTCDateTime: "timestamptz",
+}
+"""What PostgreSQL calls the types of our columns."""
 
 
 class BulkInsert:
@@ -24,7 +37,8 @@ class BulkInsert:
         names = [*columns, *always]
         into, marks = f"{table.name} ({', '.join(names)})", ", ".join("?" * len(names))
         self._insert = f"INSERT INTO {into} VALUES ({marks})"  # noqa: S608 -- names of our own tables.
-        self._copy = f"COPY {into} FROM STDIN"
+        self._copy = f"COPY {into} FROM STDIN (FORMAT BINARY)"
+        self._types = [_NAMES[type(table.c[name].type)] for name in names]
         binds = [_bind(table.c[name].type, dialect) for name in columns]
         self._binds = [(place, bind) for place, bind in enumerate(binds) if bind]
         self._always = {name: _bind(table.c[name].type, dialect) for name in always}
@@ -41,6 +55,8 @@ class BulkInsert:
             return
         driver: Any = connection.connection.driver_connection
         with driver.cursor() as cursor, cursor.copy(self._copy) as copy:
+            # In its binary form, for which the types have to be said, a row takes a fifth less than as text.
+            copy.set_types(self._types)
             write: Callable[[Values], None] = copy.write_row
             for row in bound:
                 write(row)
@@ -68,11 +84,25 @@ class Lookup:
         """
         held = f" ORDER BY {hold_by} FOR UPDATE" if hold_by and not self._is_sqlite else ""
         if not self._is_sqlite:
-            query = self._head + " OR ".join(f"{name} = ANY(%s)" for name in self._by) + held
-            return connection.exec_driver_sql(query, tuple(map(list, values))).all()
+            query = self._head + " OR ".join(f"{name} = ANY(%s::bytea[])" for name in self._by) + held
+            return connection.exec_driver_sql(query, tuple(map(_array, values))).all()
         pairs = zip(self._by, values, strict=True)
         query = self._head + " OR ".join(f"{name} IN ({', '.join('?' * len(some))})" for name, some in pairs)
         return connection.exec_driver_sql(query, tuple(chain.from_iterable(values))).all()
+
+
+def _array(values: Sequence[bytes]) -> str:
+    """Octets as PostgreSQL reads an array of them, in a tenth of the driver's time."""
+    return "{" + ",".join([f'"\\\\x{value.hex()}"' for value in values]) + "}"
+
+
+def write_much(connection: sa.Connection) -> None:
+    """Let SQLite's log grow to 64 MB before it is worked into the database, as long as this connection is used.
+
+    By default it is a sixteenth, which one batch of readers fills: the next would have the same pages written again.
+    """
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
 
 
 def _bind(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> Callable[[Any], Any] | None:
@@ -89,7 +119,8 @@ def _bind(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> Callable[[Any]
 
 def _as_text(instant: dt.datetime) -> str:
     """An instant as `UTCDateTime` has SQLite store it, in a fifth of the time."""
-    return _aware(instant).astimezone(dt.UTC).isoformat(" ", "microseconds")[:26]
+    in_utc = instant if instant.tzinfo is dt.UTC else _aware(instant).astimezone(dt.UTC)
+    return in_utc.isoformat(" ", "microseconds")[:26]
 
 
 def _aware(instant: dt.datetime) -> dt.datetime:

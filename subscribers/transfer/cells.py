@@ -38,11 +38,15 @@ def read_instant(text: str, now: dt.datetime) -> dt.datetime | None:
 
 def _possible(found: dt.datetime, now: dt.datetime) -> dt.datetime | None:
     try:
-        aware = found.replace(tzinfo=dt.UTC) if found.tzinfo is None else found.astimezone(dt.UTC)
+        aware = found if found.tzinfo is dt.UTC else _in_utc(found)
     except OverflowError:
         return None
     # A day's grace, for clocks and zones that nobody named.
     return aware if _EARLIEST <= aware <= now + dt.timedelta(days=1) else None
+
+
+def _in_utc(found: dt.datetime) -> dt.datetime:
+    return found.replace(tzinfo=dt.UTC) if found.tzinfo is None else found.astimezone(dt.UTC)
 
 
 def is_yes(text: str) -> bool:

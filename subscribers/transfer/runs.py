@@ -59,6 +59,8 @@ class Runs:
 def _in_order(people: list[Person]) -> list[Person]:
     # Of two rows about one person the first in the file stays the first: this sort is stable.
     people.sort(key=attrgetter("blind_index"))
-    for one, public_id in zip(people, sorted(secrets.token_bytes(16) for _ in people), strict=True):
+    random = secrets.token_bytes(16 * len(people))
+    public_ids = sorted(random[place : place + 16] for place in range(0, len(random), 16))
+    for one, public_id in zip(people, public_ids, strict=True):
         one.public_id = public_id
     return people
