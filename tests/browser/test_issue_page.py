@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from digest.issues.edit import edit_issue, edit_item, leave_out
 from digest.issues.order import reading_order
@@ -426,6 +427,23 @@ def test_the_preview_follows_the_hand_and_keeps_its_look(room: Room):
     expect(last.or_(story(page, "A song, and its price")).get_by_label("Headline")).to_be_focused()
     (frame,) = [one for one in page.frames if "/beside" in one.url]
     assert frame.evaluate("self.origin") == "null"
+
+
+def test_the_preview_goes_where_the_hand_went_while_it_was_on_its_way(room: Room):
+    page = room.window()
+    room.log_in(page, ISSUE)
+    stage, held = page.locator(".stage"), list[Route]()
+    expect(stage.locator("iframe:not(.coming)")).to_have_attribute("src", re.compile("/beside"))
+    page.route("**/beside*", lambda route: held.append(route))  # noqa: PLW0108 -- what it calls is marked by Playwright.
+    story(page, SIXTH).get_by_label("Headline").fill("A song, and its price")
+    expect(stage.locator("iframe.coming")).to_have_attribute("src", re.compile("#story-6$"))
+    story(page, FIRST).get_by_label("Headline").focus()
+    while held:
+        held.pop().continue_()
+    expect(stage.locator("iframe")).to_have_count(1)
+    mail = page.frame_locator(".stage iframe")
+    expect(mail.get_by_text(FIRST)).to_be_in_viewport()
+    expect(mail.get_by_text("A song, and its price")).not_to_be_in_viewport()
 
 
 def test_pictures_are_described_where_the_story_stands(room: Room):

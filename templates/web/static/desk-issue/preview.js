@@ -12,6 +12,7 @@ let story = "";
 
 const isSeen = () => stage.offsetParent !== null;
 const address = () => `${stage.dataset.src}?look=${look}`;
+const place = () => `${address()}${story && `#${story}`}`;
 
 function load() {
   if (!isSeen()) return;
@@ -19,7 +20,7 @@ function load() {
   const frame = shown.cloneNode();
   coming = frame;
   frame.loading = "eager";
-  frame.src = `${address()}${story && `#${story}`}`;
+  frame.src = place();
   frame.classList.add("coming");
   frame.addEventListener("load", () => {
     if (coming !== frame) return;
@@ -28,6 +29,8 @@ function load() {
     shown = frame;
     coming = null;
     stage.dataset.base = address();
+    // A frame that was loaded out of sight may stand at its top, and the hand may be at another story by now.
+    if (story) move();
   });
   stage.append(frame);
 }
@@ -35,8 +38,12 @@ function load() {
 function go(name) {
   if (name === story) return;
   story = name;
+  if (isSeen() && !coming && stage.dataset.base === address()) move();
+}
+
+function move() {
   // Only the end of the address changes: the frame shows another place of the same document.
-  if (isSeen() && !coming && stage.dataset.base === address()) shown.contentWindow.location.replace(`${address()}#${story}`);
+  shown.contentWindow.location.replace(`${address()}#${story}`);
 }
 
 export function watch() {
