@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any, Literal
 
 import mjml
@@ -118,9 +119,15 @@ def compile_layout(
         layout = environment.get_template(name).render(context)
     finally:
         _values.reset(held)
+    return fill(_compiled(layout, direction), values, direction)
+
+
+# What differs between two copies of a letter, or before and after an editor's change, are most often the values alone.
+# They are not in the layout, so nothing that anybody wrote is kept here.
+@lru_cache(maxsize=32)
+def _compiled(layout: str, direction: Literal["ltr", "rtl"]) -> str:
     # `fonts={}` keeps MRML from asking Google for Ubuntu (T5); without an include loader it opens no files.
-    html = finish(mjml.mjml2html(layout, fonts={}), direction)
-    return fill(html, values, direction)
+    return finish(mjml.mjml2html(layout, fonts={}), direction)
 
 
 def finish(html: str, direction: Literal["ltr", "rtl"]) -> str:

@@ -77,6 +77,13 @@ def headings(rendered: Rendered) -> list[tuple[str, str]]:
     return [(element.tag, element.text) for element in Page(rendered.html).all("h1", "h2", "h3", "h4")]
 
 
+def test_other_words_in_the_same_places_need_no_new_layout(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = RENDERER.issue(lead_with(ENGLISH, headline="Before"))
+    monkeypatch.delattr(mjml, "mjml2html")
+    after = RENDERER.issue(lead_with(ENGLISH, headline="After <b>"))
+    assert after.html == before.html.replace("Before", "After &lt;b&gt;")
+
+
 @pytest.mark.parametrize("view", [ENGLISH, RUSSIAN, PERSIAN], ids=lambda view: view.language)
 def test_an_issue_in_each_language_has_no_fault(view: IssueView) -> None:
     assert lint(RENDERER.issue(view), allowed_hosts=HOSTS) == ()
