@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from babel import Locale, UnknownLocaleError
@@ -84,6 +85,7 @@ def choose(offered: Sequence[Tongue], wished: Wish, own: Tongue | None = None) -
     return next(filter(None, accepted), offered[0])
 
 
+@lru_cache(maxsize=256)
 def tongue(tag: str) -> Tongue:
     """What is known of a language. Raises `ValueError` for a tag that names none."""
     try:
