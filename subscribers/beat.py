@@ -24,6 +24,7 @@ BEAT = 0.02
 """Seconds."""
 LATE = 0.008
 """By how many seconds an answer may miss its beat."""
+_CHANCE = secrets.SystemRandom()
 THREADS = 64
 """How many requests can be under way; most of them wait for their beat, or for the others of their transaction."""
 
@@ -51,8 +52,4 @@ def _on_beat(act: Callable[[], T], came_at: float) -> T:
     try:
         return act()
     finally:
-        time.sleep(until_beat(time.monotonic() - came_at) + _by_chance(LATE))
-
-
-def _by_chance(most: float) -> float:
-    return most * secrets.randbits(32) / 2**32
+        time.sleep(until_beat(time.monotonic() - came_at) + _CHANCE.uniform(0.0, LATE))

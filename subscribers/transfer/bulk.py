@@ -13,8 +13,7 @@ from subscribers.db import UTCDateTime
 
 Values = tuple[Any, ...]
 _LOG_PAGES = 16_000
-
-
+"""Of 4 KB each."""
 _NAMES = {
     sa.Boolean: "bool",
     sa.Enum: "varchar",

@@ -25,7 +25,7 @@ from subscribers.budgets import HOUR, Bucket, FormRules, Pressure, pressure_of
 from subscribers.counts import Counts
 from subscribers.db import Database
 from subscribers.guard import FREE, MOST_NETWORKS, Guard, Knock, Networks, Verdict
-from subscribers.lifecycle import State
+from subscribers.lifecycle import IMPORT, State
 from subscribers.models import FormCount, SpentProof, Subscription
 from subscribers.networks import prefix_of
 from subscribers.proof import Proofs
@@ -380,6 +380,17 @@ class TestTheBreaker:
         assert guard.judge(Knock(HOME, "a.example"), clock()) is verdict
         assert guard.pressure(OFFICE, clock()) is pressure
         assert (guard.trouble(clock()) is None) is (pressure is Pressure.CALM)
+
+    def test_a_list_that_was_just_brought_in_hides_nobody_who_does_not_confirm(
+        self, sqlite_database, sqlite_service, clock
+    ) -> None:
+        self.fill(sqlite_database, sqlite_service, clock, 9, 18)
+        rules = replace(SMALL, hard_at=5, pause_at=9)
+        assert Guard(sqlite_database, KEY, rules).pressure(OFFICE, clock()) is Pressure.HARD
+        with sqlite_database.write() as session:
+            confirmed = sa.update(Subscription).where(Subscription.state == State.CONFIRMED)
+            session.execute(confirmed.values(method=IMPORT))
+        assert Guard(sqlite_database, KEY, rules).pressure(OFFICE, clock()) is Pressure.PAUSED
 
     def test_the_form_opens_again_by_itself(self, sqlite_database, sqlite_service, clock) -> None:
         self.fill(sqlite_database, sqlite_service, clock, 9, 0)

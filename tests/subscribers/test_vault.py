@@ -210,6 +210,28 @@ def test_after_many_values_the_next_data_key_begins(sqlite_database: Database, k
         vault.open(first, SUBSCRIBER_ADDRESS, ROW)
 
 
+def test_data_keys_that_were_made_together_are_used_one_after_the_other_while_they_stand(
+    sqlite_database: Database, keys: Keys
+) -> None:
+    vault = Vault(sqlite_database, without_private(keys), keys_at_once=3)
+
+    def key_of_the_next() -> int:
+        for _ in range(SEALS_PER_KEY - 1):
+            vault.seal(ADDRESS, SUBSCRIBER_ADDRESS, ROW)
+        vault.prepare(0)
+        return key_id_of(vault.seal(ADDRESS, SUBSCRIBER_ADDRESS, ROW))
+
+    first = key_id_of(vault.seal(ADDRESS, SUBSCRIBER_ADDRESS, ROW))
+    second = key_of_the_next()
+    assert (data_keys(sqlite_database), second != first) == (3, True)
+    # A rotation retires them all, those too that nothing was sealed with yet.
+    with sqlite_database.write() as session:
+        session.execute(sa.update(DataKey).values(retired_at=dt.datetime.now(dt.UTC)))
+        retired = set(session.scalars(sa.select(DataKey.id)))
+    assert key_of_the_next() not in retired
+    assert data_keys(sqlite_database) == 6
+
+
 def test_after_a_day_the_next_data_key_begins(sqlite_database: Database, keys: Keys) -> None:
     times = [0.0]
     vault = Vault(sqlite_database, without_private(keys), clock=lambda: times[-1])

@@ -12,7 +12,6 @@ let story = "";
 
 const isSeen = () => stage.offsetParent !== null;
 const address = () => `${stage.dataset.src}?look=${look}`;
-const place = () => `${address()}${story && `#${story}`}`;
 
 function load() {
   if (!isSeen()) return;
@@ -20,7 +19,7 @@ function load() {
   const frame = shown.cloneNode();
   coming = frame;
   frame.loading = "eager";
-  frame.src = place();
+  frame.src = `${address()}${story && `#${story}`}`;
   frame.classList.add("coming");
   frame.addEventListener("load", () => {
     if (coming !== frame) return;
