@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import Iterator
 
@@ -89,7 +90,23 @@ async def serve(house: House, door: socket.socket, stopping: asyncio.Event) -> N
 
     ender = asyncio.create_task(end())
     try:
-        await server.serve([door])
+        with _kept():
+            await server.serve([door])
     finally:
         ender.cancel()
         stopping.set()
+
+
+@contextlib.contextmanager
+def _kept() -> Iterator[None]:
+    """Let what the process has made until now pass for what it will keep.
+
+    A full search for garbage goes through all of it, and nobody is answered for an eighth of a second; busy days have
+    one every ten seconds. Now it goes through what the requests have made.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
