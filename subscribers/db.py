@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,26 @@ def insert_into(session: Session, table: type[DeclarativeBase]) -> postgresql.In
     """An insert that may say what is to happen where the row is there already (`on_conflict_do_…`)."""
     dialect = session.get_bind().dialect.name
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+
+
+def insert_new(session: Session, rows: Sequence[Base]) -> None:
+    """Insert new rows of one table, in one statement, and give them their numbers; they are no part of the session.
+
+    It takes a quarter of what the mapper takes, which counts where hundreds a second sign up. All must have the same
+    columns set, as those have that the same lines of code have made.
+    """
+    if rows:
+        statement = _insert_of(type(rows[0]))
+        values = [{name: value for name, value in vars(row).items() if name in statement.table.c} for row in rows]
+        numbers = session.connection().execute(statement, values).scalars()
+        for row, number in zip(rows, numbers, strict=True):
+            row.id = number  # type: ignore[attr-defined]  # Each of these tables has one.
+
+
+@cache
+def _insert_of(kind: type[Base]) -> sa.sql.dml.ReturningInsert[tuple[int]]:
+    table = kind.metadata.tables[kind.__tablename__]
+    return sa.insert(table).returning(table.c.id, sort_by_parameter_order=True)
 
 
 def with_driver(url: str | URL) -> URL:

@@ -12,6 +12,7 @@ import secrets
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from subscribers.db import insert_new
 from subscribers.models import LetterMemory
 from subscribers.vault import SUBSCRIBER_ADDRESS, Vault
 
@@ -31,8 +32,7 @@ def make_up(session: Session, vault: Vault, missing: int, now: dt.datetime) -> N
     nobody = secrets.token_bytes(32)
     for _ in range(max(1, missing - 1)):
         vault.seal("nobody@example.org", SUBSCRIBER_ADDRESS, nobody)
-        session.add(LetterMemory(rate_key=nobody, letter=STAND_IN, at=now))
-        session.flush()
+        insert_new(session, [LetterMemory(rate_key=nobody, letter=STAND_IN, at=now)])
     session.execute(
         sa.delete(LetterMemory)
         .where(LetterMemory.rate_key == nobody, LetterMemory.letter == STAND_IN)

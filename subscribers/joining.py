@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from subscribers.db import Database, lock_names
+from subscribers.db import Database, insert_new, lock_names
 from subscribers.evenness import MOST_WRITTEN, make_up
 from subscribers.forms import Address, budget_form
 from subscribers.letters import (
@@ -36,7 +36,15 @@ from subscribers.wake import wake
 
 LETTER_WITHIN = dt.timedelta(hours=24)
 """How long we try to deliver a letter that somebody is waiting for."""
-_SUPPRESSIONS = sa.select(Suppression.address_hash, Suppression.mailbox_hash, Suppression.reason)
+_SUPPRESSIONS = sa.select(Suppression.address_hash, Suppression.mailbox_hash, Suppression.reason).where(
+    sa.or_(
+        Suppression.address_hash.in_(sa.bindparam("hashes", expanding=True)),
+        Suppression.mailbox_hash.in_(sa.bindparam("mailboxes", expanding=True)),
+    )
+)
+_LETTERS = sa.select(LetterMemory.rate_key, LetterMemory.letter, LetterMemory.at).where(
+    LetterMemory.rate_key.in_(sa.bindparam("rate_keys", expanding=True)), LetterMemory.at > sa.bindparam("since")
+)
 Suppressed = sa.Row[bytes, bytes | None, str]
 
 
@@ -161,8 +169,8 @@ class Joining:
         """Post the letters; without a letter nothing is stored, and as much is written and thrown away."""
         known = self._look(session, cases)
         letters = {case: kind for case in cases if (kind := known.letter(case))}
-        remembered = (LetterMemory(rate_key=case.rate_key, letter=kind, at=case.now) for case, kind in letters.items())
-        session.add_all(remembered)
+        remembered = [LetterMemory(rate_key=case.rate_key, letter=kind, at=case.now) for case, kind in letters.items()]
+        insert_new(session, remembered)
         for case in (case for case, kind in letters.items() if kind == ALREADY_SUBSCRIBED):
             self._tell(session, case, known)
         self._ask_to_confirm(session, [case for case, kind in letters.items() if kind == CONFIRM], known)
@@ -172,17 +180,14 @@ class Joining:
 
     def _look(self, session: Session, cases: Sequence[Case]) -> Known:
         """Look up what there is on all of them; the rows of people and subscriptions are held until the end."""
-        suppressions, keys = [case.suppression_hash for case in cases], [case.rate_key for case in cases]
-        mailboxes = [case.mailbox_hash for case in cases]
-        is_one = sa.or_(Suppression.address_hash.in_(suppressions), Suppression.mailbox_hash.in_(mailboxes))
-        told = sa.select(LetterMemory.rate_key, LetterMemory.letter, LetterMemory.at)
-        recent = LetterMemory.at > min(case.now for case in cases) - LONGEST_MEMORY
-        people = self._people.known(session, [case.blind_index for case in cases], suppressions)
+        hashes, rate_keys = [case.suppression_hash for case in cases], [case.rate_key for case in cases]
+        mailboxes, since = [case.mailbox_hash for case in cases], min(case.now for case in cases) - LONGEST_MEMORY
+        people = self._people.known(session, [case.blind_index for case in cases], hashes)
         return Known(
-            session.execute(_SUPPRESSIONS.where(is_one)).all(),
+            session.execute(_SUPPRESSIONS, {"hashes": hashes, "mailboxes": mailboxes}).all(),
             {name: person for person in people for name in (person.blind_index, person.suppression_hash) if name},
             self._people.subscriptions(session, people),
-            session.execute(told.where(LetterMemory.rate_key.in_(keys), recent)).all(),
+            session.execute(_LETTERS, {"rate_keys": rate_keys, "since": since}).all(),
         )
 
     def _tell(self, session: Session, case: Case, known: Known) -> None:
@@ -195,17 +200,17 @@ class Joining:
             self._post(session, case, subscription, ALREADY_SUBSCRIBED, **links)
 
     def _ask_to_confirm(self, session: Session, cases: Sequence[Case], known: Known) -> None:
-        people = [known.person(case) or self._people.add(session, case.request.address, case.now) for case in cases]
-        session.flush()
+        people = [known.person(case) or self._people.new(case.request.address, case.now) for case in cases]
+        insert_new(session, [person for person in people if person.id is None])
         tokens = [new_token() for _ in cases]
         subscriptions = [
-            known.subscription(case) or new_subscription(session, person, case.request.info)
+            known.subscription(case) or new_subscription(person, case.request.info)
             for case, person in zip(cases, people, strict=True)
         ]
         for case, person, subscription, token in zip(cases, people, subscriptions, tokens, strict=True):
             person.suppression_hash = case.suppression_hash
             _wait_for(subscription, case.request, token)
-        session.flush()
+        insert_new(session, [subscription for subscription in subscriptions if subscription.id is None])
         for case, subscription, token in zip(cases, subscriptions, tokens, strict=True):
             links = {
                 "confirm_url": self._links.confirm(token),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -13,6 +13,25 @@ from subscribers.forms import Address
 from subscribers.models import Subscriber, Subscription
 from subscribers.newsletters import NewsletterInfo
 from subscribers.vault import SUBSCRIBER_ADDRESS, Vault
+
+# Put together once: hundreds of requests a second ask for them.
+_KNOWN = (
+    sa.select(Subscriber)
+    .where(
+        sa.or_(
+            Subscriber.blind_index.in_(sa.bindparam("blind_indexes", expanding=True)),
+            Subscriber.suppression_hash.in_(sa.bindparam("hashes", expanding=True)),
+        )
+    )
+    .order_by(Subscriber.id)
+    .with_for_update()
+)
+_SUBSCRIPTIONS = (
+    sa.select(Subscription)
+    .where(Subscription.subscriber_id.in_(sa.bindparam("people", expanding=True)))
+    .order_by(Subscription.id)
+    .with_for_update()
+)
 
 
 class People:
@@ -26,39 +45,33 @@ class People:
         hashes = self._vault.blind_index(address.identity), self._vault.suppression_hash(address.identity)
         return next(iter(self.known(session, hashes[:1], hashes[1:])), None)
 
-    def known(self, session: Session, blind_indexes: Iterable[bytes], hashes: Iterable[bytes]) -> Sequence[Subscriber]:
+    def known(self, session: Session, blind_indexes: Sequence[bytes], hashes: Sequence[bytes]) -> Sequence[Subscriber]:
         """The people of some addresses; their rows are held until the transaction ends.
 
         Either hash is enough: while the index key is rotated, a row may have its blind index by the other key than this
         process has (E-06).
         """
-        is_one = sa.or_(Subscriber.blind_index.in_(blind_indexes), Subscriber.suppression_hash.in_(hashes))
-        return session.scalars(sa.select(Subscriber).where(is_one).order_by(Subscriber.id).with_for_update()).all()
+        return session.scalars(_KNOWN, {"blind_indexes": blind_indexes, "hashes": hashes}).all()
 
     def subscriptions(self, session: Session, people: Sequence[Subscriber]) -> dict[tuple[int, str], Subscription]:
         """What they have, by person and newsletter; asked for nobody too, so that it does not show in the time."""
-        theirs = Subscription.subscriber_id.in_([person.id for person in people])
-        found = session.scalars(sa.select(Subscription).where(theirs).order_by(Subscription.id).with_for_update())
+        found = session.scalars(_SUBSCRIPTIONS, {"people": [person.id for person in people]})
         return {(one.subscriber_id, one.newsletter): one for one in found}
 
-    def add(self, session: Session, address: Address, now: dt.datetime) -> Subscriber:
-        """A new person, who has a number once the session is flushed."""
+    def new(self, address: Address, now: dt.datetime) -> Subscriber:
+        """The row of a new person, which is in no session yet."""
         public_id = secrets.token_bytes(16)
-        subscriber = Subscriber(
+        return Subscriber(
             public_id=public_id,
             address_sealed=self._vault.seal(address.delivery, SUBSCRIBER_ADDRESS, public_id),
             blind_index=self._vault.blind_index(address.identity),
             suppression_hash=self._vault.suppression_hash(address.identity),
             created_at=now,
         )
-        session.add(subscriber)
-        return subscriber
 
 
-def new_subscription(session: Session, subscriber: Subscriber, info: NewsletterInfo) -> Subscription:
-    """A person's subscription to a newsletter, in no state yet."""
-    subscription = Subscription(
+def new_subscription(subscriber: Subscriber, info: NewsletterInfo) -> Subscription:
+    """The row of a person's subscription to a newsletter, in no state and no session yet."""
+    return Subscription(
         public_id=secrets.token_bytes(16), subscriber_id=subscriber.id, newsletter=info.slug, language=info.language
     )
-    session.add(subscription)
-    return subscription

@@ -236,9 +236,11 @@ class Service:
         state = entered(subscription.state, subscription.left_at) if subscription else entered(None, None)
         if state is None:
             return Refused("This person has left. They can come back by the form; nobody can do it for them.")
-        person = person or self._people.add(session, address, now)
+        person = person or self._people.new(address, now)
+        session.add(person)
         session.flush()
-        subscription = subscription or new_subscription(session, person, info)
+        subscription = subscription or new_subscription(person, info)
+        session.add(subscription)
         subscription.state = state
         subscription.language = info.language
         subscription.requested_at = subscription.confirmed_at = now

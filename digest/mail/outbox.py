@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from digest.mail.render import Rendered
 from digest.models import Delivery, DeliveryState
+from subscribers.db import insert_new
 from subscribers.letters import Letter
 from subscribers.vault import DELIVERY_CONTEXT, Vault
 from subscribers.wake import wake
@@ -34,7 +35,7 @@ class LedgerOutbox:
         row = self._row(letter.kind, letter.newsletter, letter.context, now, letter.give_up_after)
         row.subscriber_id = letter.subscriber_id
         row.subscription_id = letter.subscription_id
-        session.add(row)
+        insert_new(session, [row])
 
     def post_to_user(
         self,
