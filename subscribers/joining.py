@@ -36,6 +36,8 @@ from subscribers.wake import wake
 
 LETTER_WITHIN = dt.timedelta(hours=24)
 """How long we try to deliver a letter that somebody is waiting for."""
+GATHER = 0.004
+"""Seconds that a request waits for others to share its transaction: its answer waits for its beat anyway."""
 _SUPPRESSIONS = sa.select(Suppression.address_hash, Suppression.mailbox_hash, Suppression.reason).where(
     sa.or_(
         Suppression.address_hash.in_(sa.bindparam("hashes", expanding=True)),
@@ -139,7 +141,7 @@ class Joining:
         self._links = links
         self._people = People(vault)
         # PostgreSQL lets writers go on side by side, and a transaction of many people's rows would be in their way.
-        self.answer = Together(self._answer_all).fulfil if database.is_sqlite else self._answer_one
+        self.answer = Together(self._answer_all, GATHER).fulfil if database.is_sqlite else self._answer_one
 
     def _answer_one(self, request: Request) -> None:
         self._answer_all([request])

@@ -8,6 +8,7 @@ what it wanted is durable. Nobody can tell by the time who was alone.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -23,15 +24,26 @@ class _Waiting(Generic[Wish]):
 
     wish: Wish
     called: threading.Event = field(default_factory=threading.Event)
+    came_at: float = field(default_factory=time.monotonic)
     is_done: bool = False
     error: BaseException | None = None
 
 
 class Together(Generic[Wish]):
-    """Fulfils wishes one batch after the other; `act` is given a batch and returns when it is durable."""
+    """Fulfils wishes one batch after the other; `act` is given a batch and returns when it is durable.
 
-    def __init__(self, act: Callable[[Sequence[Wish]], None]) -> None:
+    Whoever is the first of a batch waits some seconds for others (`gather`): two together are less work than twice one.
+    """
+
+    def __init__(
+        self,
+        act: Callable[[Sequence[Wish]], None],
+        gather: float = 0.0,
+        wait: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._act = act
+        self._gather = gather
+        self._wait = wait
         self._lock = threading.Lock()
         self._queue: list[_Waiting[Wish]] = []
         self._is_somebody_acting = False
@@ -46,6 +58,7 @@ class Together(Generic[Wish]):
         if not is_mine_to_act:
             mine.called.wait()
         if not mine.is_done:
+            self._wait(max(0.0, mine.came_at + self._gather - time.monotonic()))
             self._act_once()
         if mine.error:
             raise mine.error

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
-from digest.cli.logs import redacted, set_up_logs
+from digest.cli.logs import _fence_json, redacted, set_up_logs
 
 SPELLINGS = (
     "canary@example.org",
@@ -99,6 +101,14 @@ def test_tracebacks_of_ours_and_of_libraries(written: io.StringIO, address: str)
     logging.getLogger("a.library").warning("something %r", {"to": address}, stack_info=True)
     assert "Traceback" in written.getvalue()
     assert_clean(written)
+
+
+@given(st.text(st.sampled_from("ab1 /u\\\"'<%40@\uff20\ufe6bü.\n") | st.characters(), max_size=40))
+def test_a_line_for_programs_holds_what_the_fence_leaves(text: str) -> None:
+    for said in (text, f"/u/{text}", f"{text}@example.org"):
+        line = structlog.processors.JSONRenderer()(None, "info", {"said": said, said: 1})
+        expected = {"said": redacted(said)} | {redacted(said): 1}
+        assert json.loads(_fence_json(None, "info", line)) == expected
 
 
 def test_the_rest_stays_and_no_line_takes_long() -> None:

@@ -17,6 +17,8 @@ _LOCAL = rf"(?:\"(?:[^\"\\\n]|\\.){{0,256}}\\?\"|(?<!{_CHAR}){_CHAR}+(?:'{_CHAR}
 _DOMAIN = r"(?:\[[^\s\]]+\]|[^\s<>:;,()\[\]\"'\\@/?&#=]+)"
 _ADDRESS = re.compile(rf"{_LOCAL}(?:@|\uff20|\ufe6b|%40){_DOMAIN}", re.IGNORECASE)
 _TOKEN = re.compile(r"/(confirm|u|manage|mine|never)/[A-Za-z0-9_-]+")
+# What every address and every link has in JSON, where other signs than ASCII's are escapes.
+_SUSPECT = re.compile(r"@|%40|\\u|/(?:confirm|u|manage|mine|never)/")
 _COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 
 
@@ -65,8 +67,8 @@ def _fence_line(_logger: object, _name: str, line: Any) -> str:
 
 
 def _fence_json(_logger: object, _name: str, line: Any) -> str:
-    # Read again, so that no escape hides an address and no replacement breaks the line.
-    return json.dumps(_redacted(json.loads(line)))
+    # Read again, so that no escape hides an address and no replacement breaks the line; most lines need neither.
+    return json.dumps(_redacted(json.loads(line))) if _SUSPECT.search(line) else line
 
 
 def _redacted(value: Any) -> Any:

@@ -15,7 +15,7 @@ from subscribers.forms import Address, BadAddress, parse_address
 from subscribers.guard import Knock, Verdict
 from subscribers.languages import mark
 from subscribers.tokens import Filled, read_fill_stamp
-from subscribers.web.site import ON_BEAT, READING, Answer, Site, fields_of, network_of
+from subscribers.web.site import ON_BEAT, READING, Answer, Site, fields_of, visitors_network
 
 QUICKEST = dt.timedelta(seconds=1)
 """Nobody reads a form, types an address and sends it within this; a program does (O-24)."""
@@ -41,14 +41,14 @@ def form_routes(site: Site) -> list[HTTPRouteHandler]:
 
     @post("/subscribe", **ON_BEAT)
     async def subscribe(request: Request[Any, Any, Any], body: RawBody) -> Answer:
-        fields, network = fields_of(request, body), network_of(request)
-        return await site.beat.answer(lambda: _answer(site, fields, network))
+        fields = fields_of(request, body)
+        return await site.beat.answer(lambda: _answer(site, fields))
 
     return [show, show_again, subscribe]
 
 
-def _answer(site: Site, fields: dict[str, str], network: str) -> Answer:
-    chosen, typed = fields.get("newsletter", ""), fields.get("email", "")
+def _answer(site: Site, fields: dict[str, str]) -> Answer:
+    chosen, typed, network = fields.get("newsletter", ""), fields.get("email", ""), visitors_network()
     again = partial(site.form, chosen=chosen, typed=typed)
     filled = read_fill_stamp(site.service.token_key, fields.get("filled", ""), network)
     address = parse_address(typed)

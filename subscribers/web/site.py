@@ -100,7 +100,7 @@ class Site:
         `problem` is one of our own English sentences; the page says it in its language. Where the form is pressed for
         visitors from this one's network, it has a challenge, or rests.
         """
-        about, now, network = self.service.newsletters.get(chosen), self.clock(), _NETWORK.get("")
+        about, now, network = self.service.newsletters.get(chosen), self.clock(), visitors_network()
         pressure = max(at_least, self.guard.pressure(network, now))
         is_asked = Pressure.CALM < pressure < Pressure.PAUSED
         context: dict[str, object] = {
@@ -150,6 +150,11 @@ async def note_visitor(request: Request[Any, Any, Any]) -> None:
     """Before each handler of the readers' pages: remember what its request says of languages, and whence it comes."""
     _WISHED.set(wish_of(request))
     _NETWORK.set(network_of(request))
+
+
+def visitors_network() -> str:
+    """The network that the request under way comes from."""
+    return _NETWORK.get("")
 
 
 def wish_of(request: Request[Any, Any, Any]) -> Wish:
