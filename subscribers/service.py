@@ -107,18 +107,19 @@ class Service:
         self._joining = Joining(database, vault, outbox, self.links)
 
     def join(
-        self, newsletter: str, address_text: str, now: dt.datetime, method: str = FORM, *, is_meant: bool = True
+        self, newsletter: str, typed: str | Address, now: dt.datetime, method: str = FORM, *, is_meant: bool = True
     ) -> Joined | BadAddress:
         """Somebody asks for a newsletter. Whoever confirms later is mailed, nobody else.
 
-        By the form anybody may ask for any address; by mail (`lifecycle.BY_MAIL`) its owner alone can.
+        The address is as it was typed, or read already. By the form anybody may ask for any; by mail
+        (`lifecycle.BY_MAIL`) its owner alone can.
 
         The answer is the same, and takes about as long, whether the address is new, waiting, confirmed or suppressed;
         what differs is whether a letter goes to it, and that its owner alone can see. So it is too for a request that
         is not meant, which a program has sent (O-24): nothing comes of it. Raises `UnknownNewsletter`.
         """
         info = self._info(newsletter)
-        address = parse_address(address_text)
+        address = parse_address(typed) if isinstance(typed, str) else typed
         if isinstance(address, BadAddress):
             return address
         self.wordings.keep(info, now)

@@ -126,7 +126,7 @@ class Inbox:
         if not isinstance(address, Address):
             return Unreadable("the sender's address is none that mail can be sent to")
         if ask.joins and ask.newsletter:
-            self.service.join(ask.newsletter, ask.address, now, BY_MAIL)
+            self.service.join(ask.newsletter, address, now, BY_MAIL)
             return Ignored("somebody asked to subscribe")
         with self.database.write() as session:
             person = number_of(session, self.vault, address)

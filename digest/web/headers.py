@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 import structlog
-from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
 from litestar.types import Message, Scope
 
@@ -60,20 +59,25 @@ def on_every_response(*, is_https: bool) -> Callable[[Message, Scope], Awaitable
 
     The route is its template (`/u/{token}`), never the path: paths hold tokens. No address of a machine is written.
     """
-    always = {**ALWAYS, **({"strict-transport-security": "max-age=63072000; includeSubDomains"} if is_https else {})}
+    always = _raw(
+        {**ALWAYS, **({"strict-transport-security": "max-age=63072000; includeSubDomains"} if is_https else {})}
+    )
+    unless_said = _raw(UNLESS_SAID)
+    on_desk = _raw({**UNLESS_SAID, **DESK})
 
     async def before_send(message: Message, scope: Scope) -> None:
         if message["type"] != "http.response.start" or scope["type"] != ScopeType.HTTP:
             return
-        headers = MutableScopeHeaders.from_message(message)
         path = scope["path"]
-        if path == "/desk" or path.startswith("/desk/"):
-            for name, value in DESK.items():
-                headers.setdefault(name, value)
-        for name, value in UNLESS_SAID.items():
-            headers.setdefault(name, value)
-        for name, value in always.items():
-            headers[name] = value
+        more = on_desk if path == "/desk" or path.startswith("/desk/") else unless_said
+        # One pass over the list: Litestar's own view of it goes through it anew for each header, with every answer.
+        said = [(name.lower(), value) for name, value in message["headers"]]
+        names = {name for name, _ in said}
+        message["headers"] = [
+            *((name, value) for name, value in said if name not in always),
+            *((name, value) for name, value in more.items() if name not in names),
+            *always.items(),
+        ]
         log.info(
             "answered",
             method=scope["method"],
@@ -82,6 +86,10 @@ def on_every_response(*, is_https: bool) -> Callable[[Message, Scope], Awaitable
         )
 
     return before_send
+
+
+def _raw(headers: dict[str, str]) -> dict[bytes, bytes]:
+    return {name.encode("ascii"): value.encode("ascii") for name, value in headers.items()}
 
 
 def _origin(url: str) -> str | None:

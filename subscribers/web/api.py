@@ -267,7 +267,7 @@ def _taker(site: Site, speaker: _Speaker) -> Callable[[Request[Any, Any, Any], W
                 pressure = site.guard.pressure(network_of(request), now)
                 challenge = Challenge(**site.guard.challenge(pressure, now))
                 return speaker.problem(request, 429, "Solve the challenge, and send the answer as `altcha`.", challenge)
-        site.service.join(wanted.newsletter, wanted.email, now)
+        site.service.join(wanted.newsletter, address, now)
         return speaker.say(request, Accepted(), 202)
 
     return take

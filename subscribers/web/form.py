@@ -63,7 +63,7 @@ def _answer(site: Site, fields: dict[str, str]) -> Answer:
             return again(status=503, at_least=Pressure.PAUSED)
         case Verdict.ASK:
             return again(status=429, problem=ONCE_MORE, at_least=Pressure.PROOF)
-    site.service.join(chosen, typed, site.clock(), is_meant=_is_by_hand(site, fields, filled))
+    site.service.join(chosen, address, site.clock(), is_meant=_is_by_hand(site, fields, filled))
     return site.page("public/look.html")
 
 
