@@ -57,6 +57,17 @@ class Pages:
         self._words: dict[str, NullTranslations] = {SOURCE: NullTranslations(), **read_catalogues(folders)}
         loader = FileSystemLoader(folders)
         self._environments = {tag: _environment(loader, words, everywhere) for tag, words in self._words.items()}
+        self._plain: dict[tuple[str, Frame], str] = {}
+
+    def plain(self, name: str, frame: Frame) -> str:
+        """A page that is given nothing but its frame, the same for everybody: it is made once.
+
+        Where its template is changed, that is seen with the next start, as with the words. Raises as `render` does.
+        """
+        page = self._plain.get((name, frame))
+        if page is None:
+            page = self._plain[name, frame] = self.render(name, frame)
+        return page
 
     def render(self, name: str, frame: Frame = IN_ENGLISH, /, **context: object) -> str:
         """The page that a template makes of some values, in the frame's language; in English where that has no words.

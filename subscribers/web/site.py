@@ -142,7 +142,8 @@ class Site:
         self, name: str, status: int, more: dict[str, str], context: dict[str, object], *, is_own: bool = False
     ) -> Answer:
         https = HSTS if self.service.base_url.startswith("https://") else {}
-        html = self.pages.render(name, self._frame(_about(context), is_own=is_own), **context)
+        frame = self._frame(_about(context), is_own=is_own)
+        html = self.pages.render(name, frame, **context) if context else self.pages.plain(name, frame)
         return Response(html, status_code=status, media_type=MediaType.HTML, headers={**HEADERS, **https, **more})
 
 

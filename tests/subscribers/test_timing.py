@@ -131,6 +131,11 @@ class TestTheBeat:
 
 
 class TestTheService:
+    @pytest.fixture(autouse=True)
+    def _alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its work alone is looked at, without the wait for others."""
+        monkeypatch.setattr("subscribers.joining.GATHER", 0.0)
+
     def test_its_work_is_nearly_the_same_without_the_beat(self, people: Service, clock: Clock) -> None:
         new, known = numbered("new-{}@example.org"), itertools.cycle(f"never-{n}@example.org" for n in range(4))
         shares = []
