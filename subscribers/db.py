@@ -160,11 +160,14 @@ def insert_new(session: Session, rows: Sequence[Base]) -> None:
     """Insert new rows of one table, in one statement, and give them their numbers; they are no part of the session.
 
     It takes a quarter of what the mapper takes, which counts where hundreds a second sign up. All must have the same
-    columns set, as those have that the same lines of code have made.
+    columns set, as those have that the same lines of code have made. Raises `ValueError` where they have not.
     """
     if rows:
         statement = _insert_of(type(rows[0]))
         values = [{name: value for name, value in vars(row).items() if name in statement.table.c} for row in rows]
+        # The database would be told of those of the first row alone.
+        if any(one.keys() != values[0].keys() for one in values):
+            raise ValueError("rows that are inserted together have different columns set")
         numbers = session.connection().execute(statement, values).scalars()
         for row, number in zip(rows, numbers, strict=True):
             row.id = number  # type: ignore[attr-defined]  # Each of these tables has one.
