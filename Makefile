@@ -27,7 +27,7 @@ endif
 
 # What stands in no half by name is in the second. Each has a folder of its own for temporary files, which another run
 # of pytest would else clear away.
-HALF := browser crash gather corpus paths queue web
+HALF := browser crash corpus paths queue web
 half-1:
 	@folder=$$(mktemp -d) && $(BIN)/python -m pytest -q $(HALF:%=tests/%) --basetemp=$$folder/t; \
 	code=$$?; rm -rf $$folder; exit $$code

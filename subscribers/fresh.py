@@ -12,6 +12,7 @@ import secrets
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from subscribers.db import insert_new
 from subscribers.evenness import make_up
 from subscribers.letters import BUDGETS, FRESH_FOR, LONGEST_MEMORY, MANAGE, MANAGE_GONE, Letter, is_within
 from subscribers.lifecycle import State
@@ -62,14 +63,12 @@ def _answer(session: Session, service: Service, public_id: bytes, now: dt.dateti
         return 0
     if subscription.newsletter not in service.newsletters:
         return 0
-    session.add(LetterMemory(rate_key=person.blind_index, letter=MANAGE, at=now))
+    insert_new(session, [LetterMemory(rate_key=person.blind_index, letter=MANAGE, at=now)])
     token = new_token()
-    session.add(FreshLink(token_hash=hash_token(token), subscriber_id=person.id, until=now + GOOD_FOR))
-    session.flush()
+    insert_new(session, [FreshLink(token_hash=hash_token(token), subscriber_id=person.id, until=now + GOOD_FOR)])
     # It names the person and no subscription: one that has ended would keep the letter back.
     letter = Letter(MANAGE, subscription.newsletter, person.id, None, _context(service, person, token), GOOD_FOR)
     service.rooms.outbox.post(session, letter, now)
-    session.flush()
     return _WRITTEN
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from subscribers.db import Database, insert_new, lock_names
+from subscribers.db import Database, insert_new, lock_names, update_known
 from subscribers.evenness import MOST_WRITTEN, make_up
 from subscribers.forms import Address, budget_form
 from subscribers.letters import (
@@ -185,10 +185,14 @@ class Joining:
         hashes, rate_keys = [case.suppression_hash for case in cases], [case.rate_key for case in cases]
         mailboxes, since = [case.mailbox_hash for case in cases], min(case.now for case in cases) - LONGEST_MEMORY
         people = self._people.known(session, [case.blind_index for case in cases], hashes)
+        subscriptions = self._people.subscriptions(session, people)
+        # What changes of them is written past the mapper, so that it takes as long as what is written of somebody new.
+        for subscription in subscriptions.values():
+            session.expunge(subscription)
         return Known(
             session.execute(_SUPPRESSIONS, {"hashes": hashes, "mailboxes": mailboxes}).all(),
             {name: person for person in people for name in (person.blind_index, person.suppression_hash) if name},
-            self._people.subscriptions(session, people),
+            subscriptions,
             session.execute(_LETTERS, {"rate_keys": rate_keys, "since": since}).all(),
         )
 
@@ -196,7 +200,8 @@ class Joining:
         """Tell somebody that they are subscribed already, with a fresh link: they came to change something."""
         if subscription := known.subscription(case):
             token, until = new_token(), case.now + FRESH_FOR
-            session.add(FreshLink(token_hash=hash_token(token), subscriber_id=subscription.subscriber_id, until=until))
+            link = FreshLink(token_hash=hash_token(token), subscriber_id=subscription.subscriber_id, until=until)
+            insert_new(session, [link])
             manage = self._links.manage(subscription.public_id, subscription.language)
             links = {"mine_url": self._links.mine(token), "manage_url": manage}
             self._post(session, case, subscription, ALREADY_SUBSCRIBED, **links)
@@ -210,9 +215,12 @@ class Joining:
             for case, person in zip(cases, people, strict=True)
         ]
         for case, person, subscription, token in zip(cases, people, subscriptions, tokens, strict=True):
-            person.suppression_hash = case.suppression_hash
+            if person.suppression_hash is None:
+                person.suppression_hash = case.suppression_hash
             _wait_for(subscription, case.request, token)
-        insert_new(session, [subscription for subscription in subscriptions if subscription.id is None])
+        new = [subscription for subscription in subscriptions if subscription.id is None]
+        update_known(session, [one for one in subscriptions if one not in new], _OF_WAITING)
+        insert_new(session, new)
         for case, subscription, token in zip(cases, subscriptions, tokens, strict=True):
             links = {
                 "confirm_url": self._links.confirm(token),
@@ -224,6 +232,9 @@ class Joining:
         context = context_for(case.request.method, **links)
         whose = subscription.newsletter, subscription.subscriber_id, subscription.id
         self._outbox.post(session, Letter(kind, *whose, context, LETTER_WITHIN), case.now)
+
+
+_OF_WAITING = ("state", "language", "method", "requested_at", "confirm_hash", "confirm_until", "evidence")
 
 
 def _wait_for(subscription: Subscription, request: Request, token: str) -> None:

@@ -58,20 +58,21 @@ class Together(Generic[Wish]):
         if not is_mine_to_act:
             mine.called.wait()
         if not mine.is_done:
-            self._wait(max(0.0, mine.came_at + self._gather - time.monotonic()))
-            self._act_once()
+            self._act_once(mine.came_at)
         if mine.error:
             raise mine.error
 
-    def _act_once(self) -> None:
+    def _act_once(self, came_at: float) -> None:
         """Act for the first of those who wait, of whom the caller is one; then leave the rest to the next of them."""
-        with self._lock:
-            batch, self._queue = self._queue[:MOST], self._queue[MOST:]
+        batch: list[_Waiting[Wish]] = []
         error: BaseException | None = None
         try:
+            self._wait(max(0.0, came_at + self._gather - time.monotonic()))
+            batch = self._next_batch()
             self._act([one.wish for one in batch])
         except BaseException as raised:  # noqa: BLE001 -- whoever waits must learn of it, and somebody must act next.
             error = raised
+        batch = batch or self._next_batch()
         for one in batch:
             one.error, one.is_done = error, True
         with self._lock:
@@ -81,3 +82,8 @@ class Together(Generic[Wish]):
             one.called.set()
         if following:
             following.called.set()
+
+    def _next_batch(self) -> list[_Waiting[Wish]]:
+        with self._lock:
+            batch, self._queue = self._queue[:MOST], self._queue[MOST:]
+        return batch

@@ -1,4 +1,4 @@
-"""The command line as an operator uses it: real processes, exit codes, one clear line."""
+"""The command line as an operator uses it: exit codes, one clear line, and roles as processes of their own."""
 
 import asyncio
 import datetime as dt
@@ -32,6 +32,7 @@ from digest.sample import SampleBlog
 from digest.settings import Smtp
 from digest.wiring import utc_now
 from subscribers.db import Database
+from tests.commands import told
 from tests.issues.newsroom import make_newsletter
 
 
@@ -43,18 +44,7 @@ class Desk:
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith("DIGEST_")}
 
     def __call__(self, *words: str, code: int = 0, **environ: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "digest", *words],
-            cwd=self.folder,
-            env={**self.environ, **environ},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stdout if code == 0 else done.stdout + done.stderr
+        return told(self.folder, *words, code=code, **environ)
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """A role that runs until it is stopped."""

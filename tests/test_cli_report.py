@@ -1,4 +1,4 @@
-"""`digest report` and `digest resolve` as an operator uses them: real processes, and a relay that hangs up."""
+"""`digest report` and `digest resolve` as an operator uses them: a terminal, and a relay that hangs up."""
 
 import json
 import os
@@ -23,6 +23,7 @@ from digest.mail.report_purge import KEEP
 from digest.models import Issue, IssueState
 from digest.schedule import tidy_once
 from digest.wiring import House, build, utc_now
+from tests.commands import told
 from tests.smtp_server import HangUp, Moment, ScriptedServer
 
 WEEK = "2026-W46"
@@ -38,19 +39,7 @@ class Desk:
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith("DIGEST_")}
 
     def __call__(self, *words: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "digest", *words],
-            cwd=self.folder,
-            env=self.environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stdout if code == 0 else done.stdout + done.stderr
+        return told(self.folder, *words, code=code)
 
     def answering(self, answer: str, *words: str) -> tuple[int, str]:
         """Run a command on a terminal, and type an answer to what it asks."""

@@ -1,15 +1,13 @@
-"""`digest subscribers import` and `export` as a tired operator uses them: processes, exit codes, one clear line."""
+"""`digest subscribers import` and `export` as a tired operator uses them: exit codes, one clear line."""
 
-import os
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from digest.cli.transfer import _columns
+from tests.commands import run
 
 LIST = (
     "Email Address,OPTIN_TIME,CONFIRM_TIME,UNSUB_TIME,UNSUB_REASON\n"
@@ -20,19 +18,10 @@ LIST = (
 
 
 def digest(folder: Path, *words: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "digest", *words],
-        cwd=folder,
-        env={name: value for name, value in os.environ.items() if not name.startswith("DIGEST_")},
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
+    ended, said = run(folder, *words)
+    assert ended == code, said
+    assert "Traceback" not in said
+    return said
 
 
 @pytest.fixture

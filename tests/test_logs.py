@@ -105,7 +105,8 @@ def test_tracebacks_of_ours_and_of_libraries(written: io.StringIO, address: str)
 
 @given(st.text(st.sampled_from("ab1 /u\\\"'<%40@\uff20\ufe6bü.\n") | st.characters(), max_size=40))
 def test_a_line_for_programs_holds_what_the_fence_leaves(text: str) -> None:
-    for said in (text, f"/u/{text}", f"{text}@example.org"):
+    links = [f"/{way}/{text}" for way in ("confirm", "u", "manage", "mine", "never")]
+    for said in (text, *links, f"{text}@example.org"):
         line = structlog.processors.JSONRenderer()(None, "info", {"said": said, said: 1})
         expected = {"said": redacted(said)} | {redacted(said): 1}
         assert json.loads(_fence_json(None, "info", line)) == expected

@@ -16,9 +16,10 @@ _CHAR = r"[^\s<>:;,()\[\]\"'\\@\uff20\ufe6b]"
 _LOCAL = rf"(?:\"(?:[^\"\\\n]|\\.){{0,256}}\\?\"|(?<!{_CHAR}){_CHAR}+(?:'{_CHAR}+)*)"
 _DOMAIN = r"(?:\[[^\s\]]+\]|[^\s<>:;,()\[\]\"'\\@/?&#=]+)"
 _ADDRESS = re.compile(rf"{_LOCAL}(?:@|\uff20|\ufe6b|%40){_DOMAIN}", re.IGNORECASE)
-_TOKEN = re.compile(r"/(confirm|u|manage|mine|never)/[A-Za-z0-9_-]+")
+_LINK = r"/(confirm|u|manage|mine|never)/"
+_TOKEN = re.compile(rf"{_LINK}[A-Za-z0-9_-]+")
 # What every address and every link has in JSON, where other signs than ASCII's are escapes.
-_SUSPECT = re.compile(r"@|%40|\\u|/(?:confirm|u|manage|mine|never)/")
+_SUSPECT = re.compile(rf"@|%40|\\u|{_LINK}")
 _COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 
 

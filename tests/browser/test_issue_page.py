@@ -313,6 +313,10 @@ def test_where_both_have_written_the_editor_chooses(room: Room, choice: str, sta
     # All else is saved, and goes on being saved.
     page.get_by_label("Introduction").fill("Good news.")
     eventually(page, lambda: the_issue(room.parts).introduction == "Good news.")
+    expect(word(page)).to_contain_text("All else is saved")
+    expect(word(page)).to_contain_text("Choose which of the two is to stand")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(word(page)).to_contain_text("Choose which of the two is to stand")
     assert the_issue(room.parts).items[0].summary == "And a summary."
     assert the_issue(room.parts).subject == "Boris's subject"
     page.get_by_role("button", name=choice).click()

@@ -136,13 +136,16 @@ class TestTheService:
         """Its work alone is looked at, without the wait for others."""
         monkeypatch.setattr("subscribers.joining.GATHER", 0.0)
 
-    def test_its_work_is_nearly_the_same_without_the_beat(self, people: Service, clock: Clock) -> None:
-        new, known = numbered("new-{}@example.org"), itertools.cycle(f"never-{n}@example.org" for n in range(4))
+    @pytest.mark.parametrize("state", ["never", "waiting", "confirmed"])
+    def test_its_work_is_nearly_the_same_without_the_beat(self, people: Service, clock: Clock, state: str) -> None:
+        new, known = numbered("new-{}@example.org"), itertools.cycle(f"{state}-{n}@example.org" for n in range(4))
+        # So far apart that each may have another letter.
+        at = (clock() + number * dt.timedelta(days=31) for number in itertools.count())
         shares = []
         for seed in range(3):
             found = measure(
-                lambda: people.join("watch", next(new), clock()),
-                lambda: people.join("watch", next(known), clock()),
+                lambda: people.join("watch", next(new), next(at)),
+                lambda: people.join("watch", next(known), next(at)),
                 PAIRS,
                 random.Random(seed),
             )

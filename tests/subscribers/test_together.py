@@ -18,15 +18,15 @@ WITHIN = 20.0
 class Crowd:
     """Threads that each want a number; the first of a batch waits until so many others have come as the test says."""
 
-    def __init__(self, act: Callable[[Sequence[int]], None], *, others: int) -> None:
+    def __init__(self, act: Callable[[Sequence[int]], None], *, others: int, gather: float = 5.0) -> None:
         self.waited: list[float] = []
         self.errors: dict[int, OSError] = {}
         self._others = others
-        self._together = Together(act, 5.0, self._until_others_came)
+        self._together = Together(act, gather, self._until_others_came)
 
     def want(self, *numbers: int) -> None:
         """Let each number be wanted by a thread of its own, one after the other, and wait until all are answered."""
-        threads = [threading.Thread(target=self._fulfil, args=(number,)) for number in numbers]
+        threads = [threading.Thread(target=self._fulfil, args=(number,), daemon=True) for number in numbers]
         *most, last = threads
         for thread in most:
             before = len(self._together._queue)
@@ -54,9 +54,10 @@ class Crowd:
         return len(self._together._queue) > count
 
     def _spin(self, is_so: Callable[[], bool]) -> None:
+        """Where it never comes to that, go on: what the test says next is then not so."""
         until = time.monotonic() + WITHIN
-        while not is_so():
-            assert time.monotonic() < until
+        while not is_so() and time.monotonic() < until:
+            threading.Event().wait(0.001)
 
 
 def test_who_comes_while_the_first_waits_shares_its_batch() -> None:
@@ -68,13 +69,36 @@ def test_who_comes_while_the_first_waits_shares_its_batch() -> None:
     assert 4 < crowd.waited[0] <= 5
 
 
-def test_a_batch_has_an_end_and_whoever_has_waited_long_enough_does_not_wait_again() -> None:
+def test_a_batch_has_an_end_and_the_next_waits_for_the_rest_of_its_time() -> None:
     batches: list[list[int]] = []
     crowd = Crowd(lambda wishes: batches.append(list(wishes)), others=MOST + 1)
     crowd.want(*range(MOST + 2))
     assert batches == [list(range(MOST)), [MOST, MOST + 1]]
     assert len(crowd.waited) == 2
     assert crowd.waited[1] < 5, "what was left of the five seconds of whoever is the first now"
+
+
+def test_whoever_has_waited_long_enough_does_not_wait_again() -> None:
+    crowd = Crowd(list[int]().extend, others=MOST + 1, gather=0.0)
+    crowd.want(*range(MOST + 2))
+    assert crowd.waited == [0.0, 0.0]
+
+
+def test_a_wait_that_fails_keeps_nobody_who_comes_later() -> None:
+    waits = iter([InterruptedError("the wait was broken off")])
+    done: list[int] = []
+
+    def wait(_seconds: float) -> None:
+        for error in waits:
+            raise error
+
+    together = Together(done.extend, 1.0, wait)
+    with pytest.raises(InterruptedError):
+        together.fulfil(1)
+    later = threading.Thread(target=together.fulfil, args=(2,), daemon=True)
+    later.start()
+    later.join(WITHIN)
+    assert done == [2]
 
 
 def test_all_of_a_batch_learn_that_it_failed_and_the_next_is_done() -> None:

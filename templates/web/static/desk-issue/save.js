@@ -9,6 +9,7 @@ import { byId, me, path, root, say } from "./page.js";
 const PAUSE = 900;
 const AGAIN = 10_000;
 const MOST_ON_LEAVING = 60_000;
+const CHOOSE = "Choose which of the two is to stand.";
 
 class Trouble extends Error {
   constructor(kind, message) {
@@ -124,10 +125,12 @@ async function change(step, extra, isQuiet) {
   const { answer, isDone } = await ask(`/${step}`, { method: "POST", body, headers: { accept: "application/json" } });
   const left = await absorb(answer, sent);
   if (!isDone) return refused(answer, left);
+  // What is saved by itself must not take the words away that ask for a choice.
+  if (isQuiet && fields.troubled().some(fields.isClashing)) say(`All else is saved; where somebody else has written too, it waits. ${CHOOSE}`, "bad");
   // Another window may have been quicker with the same words.
-  say((!(isQuiet && answer.done === "same") && answer.said) || "Saved.", "good");
+  else say((!(isQuiet && answer.done === "same") && answer.said) || "Saved.", "good");
   if (fields.ready().length) soon();
-  return true;
+  return !isQuiet || !fields.troubled().length;
 }
 
 function bodyOf(extra, wanted = fields.ready()) {
@@ -164,7 +167,7 @@ async function refused(answer, left) {
   const names = left.map(([field]) => field);
   const clashing = names.filter(fields.isOffered);
   for (const field of clashing) fields.setTrouble(field, fields.CLASH);
-  if (clashing.length) say("Not saved: somebody else has written there too. Choose which of the two is to stand.", "bad");
+  if (clashing.length) say(`Not saved: somebody else has written there too. ${CHOOSE}`, "bad");
   else if (names.length > 1) for (const field of names) await alone(field);
   else refusedAt(names[0], answer);
   keep();
