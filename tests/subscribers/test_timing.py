@@ -8,6 +8,7 @@ thousand runs, and a difference that is there is found each time, as the planted
 from __future__ import annotations
 
 import asyncio
+import cmath
 import datetime as dt
 import itertools
 import random
@@ -119,6 +120,20 @@ class TestTheBeat:
 
             beat = Beat()
             assert agreed(ask(new), ask(known), PAIRS_ON_BEAT) == []
+
+    def test_no_grid_of_a_timer_shows_when_the_work_ended(self) -> None:
+        """One as fine as a millisecond would let answers leave whole milliseconds after it, whatever chance adds."""
+
+        async def after(beat: Beat) -> float:
+            ended = list[float]()
+            await beat.answer(lambda: ended.append(time.monotonic()))
+            return time.monotonic() - ended[0]
+
+        with asyncio.Runner() as runner:
+            beat = Beat()
+            turns = [cmath.exp(2j * cmath.pi * runner.run(after(beat)) / 0.001) for _ in range(120)]
+        # How far the fractions of a millisecond agree: 1 where all are the same. By chance it is so much once in 10^6.
+        assert abs(sum(turns)) / len(turns) < 0.35
 
     def test_what_fails_fails_on_the_beat_too(self) -> None:
         async def fail() -> None:
