@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -165,7 +165,7 @@ def insert_new(session: Session, rows: Sequence[Base]) -> None:
     """
     if not rows:
         return
-    table = _table_of(rows[0])
+    table = _table_of(type(rows[0]))
     values = [{name: value for name, value in vars(row).items() if name in table.c} for row in rows]
     # The database would be told of those of the first row alone.
     if any(one.keys() != values[0].keys() for one in values):
@@ -176,16 +176,18 @@ def insert_new(session: Session, rows: Sequence[Base]) -> None:
             setattr(row, name, value)
 
 
-def update_known(session: Session, rows: Sequence[Base], columns: Iterable[str]) -> None:
-    """Write some columns of rows that are no part of the session, by their numbers, as cheaply as `insert_new`."""
-    if rows:
-        table = _table_of(rows[0])
-        values = [{"number": vars(row)["id"], **{name: vars(row)[name] for name in columns}} for row in rows]
-        session.connection().execute(_update_of(table), values)
+def update_known(session: Session, kind: type[Base], changes: Mapping[int, Mapping[str, object]]) -> None:
+    """Change rows of one table by their numbers, as cheaply as `insert_new`; in all of them the same columns.
+
+    What the session has loaded of them stays as it was.
+    """
+    if changes:
+        values = [{"number": number, **change} for number, change in changes.items()]
+        session.connection().execute(_update_of(_table_of(kind)), values)
 
 
-def _table_of(row: Base) -> sa.Table:
-    return row.metadata.tables[row.__tablename__]
+def _table_of(kind: type[Base]) -> sa.Table:
+    return cast("sa.Table", kind.__table__)
 
 
 @cache

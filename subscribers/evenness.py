@@ -20,7 +20,7 @@ MOST_WRITTEN = 4
 """What a request writes for somebody new: the person, the subscription, the budget's row, the letter's row."""
 STAND_IN = "stand-in"
 """A kind of letter that no budget counts."""
-_STAND_INS = sa.delete(LetterMemory.metadata.tables[LetterMemory.__tablename__]).where(
+_STAND_INS = sa.delete(LetterMemory).where(
     LetterMemory.rate_key == sa.bindparam("nobody"), LetterMemory.letter == STAND_IN
 )
 

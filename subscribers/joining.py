@@ -176,7 +176,6 @@ class Joining:
         for case in (case for case, kind in letters.items() if kind == ALREADY_SUBSCRIBED):
             self._tell(session, case, known)
         self._ask_to_confirm(session, [case for case, kind in letters.items() if kind == CONFIRM], known)
-        session.flush()
         missing = sum(MOST_WRITTEN - (_written(case, known) if case in letters else 0) for case in cases)
         make_up(session, self._vault, missing, cases[0].now)
 
@@ -185,14 +184,10 @@ class Joining:
         hashes, rate_keys = [case.suppression_hash for case in cases], [case.rate_key for case in cases]
         mailboxes, since = [case.mailbox_hash for case in cases], min(case.now for case in cases) - LONGEST_MEMORY
         people = self._people.known(session, [case.blind_index for case in cases], hashes)
-        subscriptions = self._people.subscriptions(session, people)
-        # What changes of them is written past the mapper, so that it takes as long as what is written of somebody new.
-        for subscription in subscriptions.values():
-            session.expunge(subscription)
         return Known(
             session.execute(_SUPPRESSIONS, {"hashes": hashes, "mailboxes": mailboxes}).all(),
             {name: person for person in people for name in (person.blind_index, person.suppression_hash) if name},
-            subscriptions,
+            self._people.subscriptions(session, people),
             session.execute(_LETTERS, {"rate_keys": rate_keys, "since": since}).all(),
         )
 
@@ -210,17 +205,17 @@ class Joining:
         people = [known.person(case) or self._people.new(case.request.address, case.now) for case in cases]
         insert_new(session, [person for person in people if person.id is None])
         tokens = [new_token() for _ in cases]
-        subscriptions = [
-            known.subscription(case) or new_subscription(person, case.request.info)
-            for case, person in zip(cases, people, strict=True)
-        ]
-        for case, person, subscription, token in zip(cases, people, subscriptions, tokens, strict=True):
+        subscriptions, changes = list[Subscription](), dict[int, dict[str, object]]()
+        for case, person, token in zip(cases, people, tokens, strict=True):
             if person.suppression_hash is None:
                 person.suppression_hash = case.suppression_hash
-            _wait_for(subscription, case.request, token)
-        new = [subscription for subscription in subscriptions if subscription.id is None]
-        update_known(session, [one for one in subscriptions if one not in new], _OF_WAITING)
-        insert_new(session, new)
+            waiting, subscription = _waiting(case.request, token), known.subscription(case)
+            if subscription:
+                changes[subscription.id] = waiting
+            subscriptions.append(subscription or new_subscription(person, case.request.info, **waiting))
+        # So that it takes as long for somebody known as for somebody new.
+        update_known(session, Subscription, changes)
+        insert_new(session, [subscription for subscription in subscriptions if subscription.id is None])
         for case, subscription, token in zip(cases, subscriptions, tokens, strict=True):
             links = {
                 "confirm_url": self._links.confirm(token),
@@ -234,19 +229,18 @@ class Joining:
         self._outbox.post(session, Letter(kind, *whose, context, LETTER_WITHIN), case.now)
 
 
-_OF_WAITING = ("state", "language", "method", "requested_at", "confirm_hash", "confirm_until", "evidence")
-
-
-def _wait_for(subscription: Subscription, request: Request, token: str) -> None:
-    """Let a subscription wait for the button of the letter with that token."""
-    subscription.state = State.PENDING
-    subscription.language = request.info.language
-    subscription.method = request.method
-    subscription.requested_at = request.now
-    subscription.confirm_hash = hash_token(token)
-    subscription.confirm_until = request.now + CONFIRM_WITHIN
-    evidence = {"wording": request.info.wording_hash, "token": hash_token(token).hex()[:16]}
-    subscription.evidence = json.dumps(evidence)
+def _waiting(request: Request, token: str) -> dict[str, object]:
+    """What is stored of a subscription that waits for the button of the letter with that token."""
+    hashed = hash_token(token)
+    return {
+        "state": State.PENDING,
+        "language": request.info.language,
+        "method": request.method,
+        "requested_at": request.now,
+        "confirm_hash": hashed,
+        "confirm_until": request.now + CONFIRM_WITHIN,
+        "evidence": json.dumps({"wording": request.info.wording_hash, "token": hashed.hex()[:16]}),
+    }
 
 
 def _written(case: Case, known: Known) -> int:

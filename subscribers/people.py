@@ -31,6 +31,8 @@ _SUBSCRIPTIONS = (
     .where(Subscription.subscriber_id.in_(sa.bindparam("people", expanding=True)))
     .order_by(Subscription.id)
     .with_for_update()
+    # Who joins is written past the session.
+    .execution_options(populate_existing=True)
 )
 
 
@@ -70,8 +72,7 @@ class People:
         )
 
 
-def new_subscription(subscriber: Subscriber, info: NewsletterInfo) -> Subscription:
-    """The row of a person's subscription to a newsletter, in no state and no session yet."""
-    return Subscription(
-        public_id=secrets.token_bytes(16), subscriber_id=subscriber.id, newsletter=info.slug, language=info.language
-    )
+def new_subscription(subscriber: Subscriber, info: NewsletterInfo, **state: object) -> Subscription:
+    """The row of a person's subscription to a newsletter, in that state and in no session yet."""
+    mine = {"public_id": secrets.token_bytes(16), "subscriber_id": subscriber.id, "newsletter": info.slug}
+    return Subscription(**mine, **{"language": info.language, **state})
